@@ -1,0 +1,138 @@
+"""The settings: one frozen model a room, read once from YAML; and the folder for what is fetched.
+
+`configs/default.yaml` shows every key with its default and its unit; a file of one's own holds the differences alone.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamproc.errors import ConfigError
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the settings: cannot be changed, knows no other keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CaptureSettings(Section):
+    """Reading the sources."""
+
+    at_once: Count = 2
+    """Sources read at the same time."""
+    max_rate: Annotated[float, Field(gt=0)] = 8.0
+    """Frames a second of stream time that are searched for faces."""
+    slots: Annotated[int, Field(ge=2, le=64)] = 6
+    """Frames of a source that may wait in shared memory."""
+
+
+class DetectSettings(Section):
+    """Finding faces and following them."""
+
+    device: str = "auto"
+    """Where the nets run: auto, cpu, cuda."""
+    min_face: Annotated[int, Field(ge=20)] = 40
+    """Shortest side of a face worth finding, pixels."""
+    batch: Count = 4
+    """Frames searched in one go when so many are waiting."""
+    threads: Count = 1
+    """CPU threads of the process."""
+    shots: Count = 3
+    """Best pictures kept of a track."""
+    min_detections: Count = 2
+    """Detections without which a track is taken for an error."""
+
+
+class EncodeSettings(Section):
+    """Coding the faces."""
+
+    device: str = "auto"
+    """Where the nets run: auto, cpu, cuda."""
+    profile: str = "default"
+    """The codec's weights: a profile's name or a folder."""
+    quality: int | None = 2
+    """Rate point of the enhancement layer; null keeps the base layer alone."""
+    batch: Count = 16
+    """Faces coded in one go when so many are waiting."""
+    threads: Count = 1
+    """CPU threads of the process."""
+
+
+class SupervisorSettings(Section):
+    """Watching over the processes."""
+
+    silence: Seconds = 300.0
+    """Seconds without a sign of life after which a stage counts as hung."""
+    stop: Seconds = 10.0
+    """Seconds that the archive's writer gets to finish its transaction when all stops."""
+
+
+class SearchSettings(Section):
+    """Asking the archive."""
+
+    top: Count = 10
+    """Answers given at most."""
+
+
+class Settings(Section):
+    """All sections; each room is handed its own."""
+
+    capture: CaptureSettings = CaptureSettings()
+    detect: DetectSettings = DetectSettings()
+    encode: EncodeSettings = EncodeSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
+    search: SearchSettings = SearchSettings()
+
+
+def load(path: Path | None = None) -> Settings:
+    """The settings of a YAML file, defaults for what it leaves out; the defaults alone without a file.
+
+    Raises ConfigError with the key's dotted path when a key is unknown or a value is wrong.
+    """
+    if path is None:
+        return Settings()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}") from error
+    try:
+        return Settings.model_validate({} if content is None else content)
+    except ValidationError as error:
+        raise ConfigError(f"The configuration {path} cannot be used: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """One sentence on the first thing that is wrong."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{key or 'the whole'}: {first['msg'][0].lower()}{first['msg'][1:]}."
+    near = difflib.get_close_matches(key, sorted(keys(Settings)), n=1, cutoff=0)
+    return f'there is no key "{key}", the nearest is "{near[0]}".'
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of a model's keys, sections included."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from keys(kind, f"{prefix}{name}.")
+
+
+def cache_dir() -> Path:
+    """The folder for weights and samples that were fetched: STREAMPROC_CACHE, or the user's cache folder.
+
+    The user's, not the working folder's: what took minutes to fetch is then there for every checkout and every archive.
+    """
+    return Path(os.environ.get("STREAMPROC_CACHE") or platformdirs.user_cache_dir("streamproc"))
