@@ -1,0 +1,170 @@
+"""The two payloads of a coded face, byte by byte.
+
+Base layer (no version of its own: the codec_id kept beside it names tables and meaning; its checksum is kept beside it
+too, for each byte counts):
+
+    one range-coded stream: symbol d under table d, d = 0 .. D-1; the identity's dimensions come first
+
+Enhancement layer, version 1 (numbers are big-endian, highest bit first):
+
+    byte 0      version (3 bits) = 1 | standalone (1 bit) | quality (4 bits)
+    bytes 1-3   residual's minimum + 255 (9 bits) | its maximum + 255 (9 bits) | 6 bits that are zero
+    bytes 4-5   CRC-32 of base layer, bytes 0-3, z and y (as little-endian int16), its halves folded by exclusive or
+    bytes 6-    one range-coded stream: z, then y under the tables that z chooses
+
+Each value has one encoding only. Lengths are checked before any work, and everything else that a reader may meet raises
+CorruptCode.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from streamproc.codec.range_coder import CodeTables, IntArray, RangeDecoder, RangeEncoder, decode_rows
+from streamproc.errors import CodecError, CorruptCode
+
+ENHANCEMENT_VERSION: Final = 1
+MAX_BASE_BYTES: Final = 255
+MAX_ENHANCEMENT_BYTES: Final = 1 << 16
+QUALITIES: Final = 16
+_HEADER_BYTES: Final = 4
+_CRC_BYTES: Final = 2
+_SPARE_BITS: Final = 6
+_AGAIN: Final = "restore it from a backup or code the face again"
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancementHeader:
+    """What an enhancement says before its symbols; raises CodecError for what the format cannot say.
+
+    `quality` in 0..15 is the index of the rate point; `low` and `high` in -255..255 are the residual's minimum and
+    maximum in pixel values; `standalone` says that the face itself was coded, not its difference from the base's.
+    """
+
+    quality: int
+    low: int
+    high: int
+    standalone: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0 <= self.quality < QUALITIES:
+            raise CodecError(f"Quality index {self.quality} is not in 0..{QUALITIES - 1}.")
+        if not -255 <= self.low <= self.high <= 255:
+            raise CodecError(f"A residual from {self.low} to {self.high} is not an ascending range within -255..255.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enhancement:
+    """A decoded enhancement payload: `hyper` z and `latent` y are int32 within 16 bits, shaped as their indexes."""
+
+    header: EnhancementHeader
+    hyper: IntArray
+    latent: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnhancementTables:
+    """Tables for z, the table that each z takes (an index array of z's shape), and the tables for y."""
+
+    hyper: CodeTables
+    hyper_indexes: IntArray
+    latent: CodeTables
+
+
+def pack_base(symbols: IntArray, tables: CodeTables) -> bytes:
+    """The base payload of `symbols` (D,), one a table; raises CodecError where they cannot be coded in 255 bytes."""
+    encoder = RangeEncoder()
+    encoder.encode(symbols, np.arange(len(tables)), tables)
+    data = encoder.finish()
+    if len(data) > MAX_BASE_BYTES:
+        raise CodecError(f"This base layer takes {len(data)} bytes, above the format's {MAX_BASE_BYTES}.")
+    return data
+
+
+def unpack_base(data: bytes, tables: CodeTables, count: int | None = None) -> IntArray:
+    """The first `count` symbols (all D by default) of a base payload, (count,) int32; raises CorruptCode.
+
+    Where all are asked for the payload must be exactly what `pack_base` writes for them. There is no checksum in it:
+    damage can also give other valid symbols, which the checksum that the archive keeps beside it tells.
+    """
+    symbols: IntArray = unpack_bases([data], tables, count)[0]
+    return symbols
+
+
+def unpack_bases(payloads: Sequence[bytes], tables: CodeTables, count: int | None = None) -> IntArray:
+    """As `unpack_base` for many payloads in one go, (N, count) int32; the error counts the payloads from 1."""
+    lengths = np.fromiter((len(data) for data in payloads), dtype=np.int64, count=len(payloads))
+    if (lengths > MAX_BASE_BYTES).any():
+        place = f" {int(np.argmax(lengths > MAX_BASE_BYTES)) + 1} of {len(payloads)}" if len(payloads) > 1 else ""
+        raise CorruptCode(f"The base layer{place} has {lengths.max()} bytes, above the format's {MAX_BASE_BYTES}.")
+    wanted = len(tables) if count is None else count
+    return decode_rows(b"".join(payloads), np.cumsum(lengths), tables, wanted, "base layer")
+
+
+def pack_enhancement(enhancement: Enhancement, indexes: IntArray, tables: EnhancementTables, base: bytes) -> bytes:
+    """The enhancement payload; `indexes` names the table of each y, exactly as a reader will compute it from z.
+
+    `base` is the base payload that it belongs to: the checksum covers it, so that no other face's base is taken for it.
+    Raises CodecError where it cannot be coded.
+    """
+    header = _pack_header(enhancement.header)
+    encoder = RangeEncoder()
+    encoder.encode(enhancement.hyper, tables.hyper_indexes, tables.hyper)
+    encoder.encode(enhancement.latent, indexes, tables.latent)
+    crc = _checksum(base, header, enhancement.hyper, enhancement.latent)
+    data = header + crc.to_bytes(_CRC_BYTES, "big") + encoder.finish()
+    if len(data) > MAX_ENHANCEMENT_BYTES:
+        raise CodecError(f"This enhancement takes {len(data)} bytes, above the format's {MAX_ENHANCEMENT_BYTES}.")
+    return data
+
+
+def read_header(data: bytes) -> EnhancementHeader:
+    """The header of an enhancement payload, without decoding it; raises CorruptCode."""
+    if not _HEADER_BYTES + _CRC_BYTES <= len(data) <= MAX_ENHANCEMENT_BYTES:
+        raise CorruptCode(f"The enhancement layer has {len(data)} bytes, which the format does not allow; {_AGAIN}.")
+    version = data[0] >> 5
+    if version > ENHANCEMENT_VERSION:
+        raise CorruptCode(f"The enhancement layer has format version {version}: a newer streamproc is needed for it.")
+    ranges = int.from_bytes(data[1:_HEADER_BYTES], "big")
+    if version < 1 or ranges & ((1 << _SPARE_BITS) - 1):
+        raise CorruptCode(f"The enhancement layer's header is none that streamproc writes; {_AGAIN}.")
+    low, high = (ranges >> 15) - 255, (ranges >> _SPARE_BITS & 511) - 255
+    try:
+        return EnhancementHeader(data[0] & 15, low, high, bool(data[0] & 16))
+    except CodecError as error:
+        raise CorruptCode(f"The enhancement layer's header is damaged: {error} Code the face again.") from error
+
+
+def unpack_enhancement(
+    data: bytes, tables: EnhancementTables, indexes_of: Callable[[IntArray], IntArray], base: bytes
+) -> Enhancement:
+    """The header and symbols of an enhancement payload; raises CorruptCode unless all of it is as it was written.
+
+    `indexes_of` computes from z the table index of each y, in y's shape; `base` is the base payload beside it.
+    """
+    header = read_header(data)
+    decoder = RangeDecoder(data[_HEADER_BYTES + _CRC_BYTES :], "enhancement layer")
+    hyper = decoder.decode(tables.hyper_indexes, tables.hyper)
+    latent = decoder.decode(indexes_of(hyper), tables.latent)
+    decoder.finish()
+    stated = int.from_bytes(data[_HEADER_BYTES : _HEADER_BYTES + _CRC_BYTES], "big")
+    if stated != _checksum(base, data[:_HEADER_BYTES], hyper, latent):
+        raise CorruptCode(f"The enhancement layer's checksum does not match it and its base layer; {_AGAIN}.")
+    return Enhancement(header, hyper, latent)
+
+
+def _pack_header(header: EnhancementHeader) -> bytes:
+    first = ENHANCEMENT_VERSION << 5 | int(header.standalone) << 4 | header.quality
+    ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS
+    return bytes([first]) + ranges.to_bytes(_HEADER_BYTES - 1, "big")
+
+
+def _checksum(base: bytes, header: bytes, hyper: IntArray, latent: IntArray) -> int:
+    crc = zlib.crc32(header, zlib.crc32(base))
+    for symbols in (hyper, latent):
+        crc = zlib.crc32(symbols.astype("<i2").tobytes(), crc)
+    return (crc ^ crc >> 16) & 0xFFFF
