@@ -1,0 +1,113 @@
+"""The enhancement layer (Eqs. 5-6): what the base layer's picture leaves over."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamproc.codec.bitstream import (
+    Enhancement,
+    EnhancementHeader,
+    EnhancementTables,
+    pack_enhancement,
+    unpack_enhancement,
+)
+from streamproc.codec.code_tables import VALUE_MAX, VALUE_MIN, CodeTables, IntArray
+from streamproc.codec.integer_net import IntegerHyperDecoder
+from streamproc.codec.networks import ResidualNet
+from streamproc.codec.weights import CodecWeights
+from streamproc.errors import CorruptCode
+from streamproc.types import CROP_SIZE
+
+LATENT_STRIDE = 16
+HYPER_STRIDE = 64
+BATCH = 8
+
+
+class EnhancementLayer:
+    """Codes the difference of a crop and its base picture, scaled to its own minimum and maximum."""
+
+    def __init__(self, weights: CodecWeights, device: torch.device) -> None:
+        shape = weights.shape
+        self.device, self.qualities = device, tuple(range(shape.qualities))
+        arrays = {name: tensor.numpy() for name, tensor in weights.tensors.items()}
+        side = CROP_SIZE // HYPER_STRIDE
+        channels = np.arange(shape.channels, dtype=np.int32)
+        self.tables = EnhancementTables(
+            CodeTables.from_arrays(arrays, "hyper_tables"),
+            np.broadcast_to(channels[:, None, None], (shape.channels, side, side)).copy(),
+            CodeTables.from_arrays(arrays, "latent_tables"),
+        )
+        self._net = ResidualNet(shape.channels, shape.residual_latents, shape.qualities)
+        # What the decoder must not compute in floating point is left out of the file.
+        del self._net.hyper_prior, self._net.prior, self._net.hyper_synthesis
+        weights.fill(self._net, "residual").to(device)
+        self._hyper = IntegerHyperDecoder(shape.channels, shape.residual_latents, len(self.tables.latent))
+        weights.fill(self._hyper, "hyper_decoder").to(device)
+
+    @torch.inference_mode()
+    def encode(self, crops: Tensor, shown: Tensor, bases: Sequence[bytes], quality: int) -> list[bytes]:
+        """Payloads of crops (N, 3, 256, 256) uint8 whose base layers `bases` show the pictures `shown`."""
+        payloads: list[bytes] = []
+        for i in range(0, len(crops), BATCH):
+            part = slice(i, i + BATCH)
+            payloads += self._encode(crops[part].to(self.device), shown[part].to(self.device), bases[part], quality)
+        return payloads
+
+    def _encode(self, crops: Tensor, shown: Tensor, bases: Sequence[bytes], quality: int) -> list[bytes]:
+        residual = crops.float() - shown.float()
+        # A base picture that is further from the face than plain grey would cost bits: then the face is coded alone.
+        alone = residual.abs().mean(dim=(1, 2, 3)) > (crops.float() - 128).abs().mean(dim=(1, 2, 3))
+        residual = torch.where(alone[:, None, None, None], crops.float(), residual)
+        low, high = residual.amin(dim=(1, 2, 3)), residual.amax(dim=(1, 2, 3))
+        span = (high - low).clamp(min=1)[:, None, None, None]
+        rate = torch.full((len(crops),), quality, dtype=torch.int64, device=self.device)
+        latent = self._net.latent((residual - low[:, None, None, None]) / span, rate)
+        hyper = _symbols(self._net.hyper_analysis(latent.abs()))
+        indexes = self._indexes(hyper)
+        whole = _symbols(latent)
+        payloads = []
+        for n in range(len(crops)):
+            header = EnhancementHeader(quality, int(low[n]), int(high[n]), bool(alone[n]))
+            payloads.append(pack_enhancement(Enhancement(header, hyper[n], whole[n]), indexes[n], self.tables, bases[n]))
+        return payloads
+
+    @torch.inference_mode()
+    def decode(self, payloads: Sequence[bytes], shown: Tensor, bases: Sequence[bytes]) -> Tensor:
+        """(N, 3, 256, 256) uint8 pictures of payloads over their base pictures; raises CorruptCode."""
+        pictures = []
+        for i in range(0, len(payloads), BATCH):
+            part = slice(i, i + BATCH)
+            pictures.append(self._decode(payloads[part], shown[part], bases[part]))
+        return torch.cat(pictures) if pictures else shown
+
+    def symbols(self, payload: bytes, base: bytes) -> Enhancement:
+        """The header and symbols of one payload; raises CorruptCode."""
+        found = unpack_enhancement(payload, self.tables, lambda hyper: self._indexes(hyper[None])[0], base)
+        if found.header.quality not in self.qualities:
+            raise CorruptCode(f"the enhancement layer has rate point {found.header.quality}, which this codec lacks")
+        return found
+
+    def _decode(self, payloads: Sequence[bytes], shown: Tensor, bases: Sequence[bytes]) -> Tensor:
+        found = [self.symbols(data, base) for data, base in zip(payloads, bases, strict=True)]
+        headers = [enhancement.header for enhancement in found]
+        latent = torch.from_numpy(np.stack([enhancement.latent for enhancement in found])).float().to(self.device)
+        quality = torch.tensor([header.quality for header in headers], device=self.device)
+        low = torch.tensor([float(header.low) for header in headers], device=self.device)[:, None, None, None]
+        high = torch.tensor([float(header.high) for header in headers], device=self.device)[:, None, None, None]
+        alone = torch.tensor([header.standalone for header in headers], device=self.device)[:, None, None, None]
+        residual = low + self._net.picture(latent, quality).clamp(0, 1) * (high - low)
+        under = shown.to(self.device).float().masked_fill(alone, 0)
+        return (under + residual).round().clamp(0, 255).to(torch.uint8)
+
+    def _indexes(self, hyper: IntArray) -> IntArray:
+        """(N, latents, 16, 16) int32 tables of the latents, from the (N, channels, 4, 4) hyper-latents."""
+        indexes: IntArray = self._hyper(torch.from_numpy(hyper).to(self.device)).cpu().numpy()
+        return indexes
+
+
+def _symbols(values: Tensor) -> IntArray:
+    """`values` rounded to int32 within 16 bits."""
+    whole: IntArray = values.round().clamp(VALUE_MIN, VALUE_MAX).to(torch.int32).cpu().numpy()
+    return whole

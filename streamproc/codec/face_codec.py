@@ -1,0 +1,106 @@
+"""`FaceCodec`: the one door to the codec."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamproc.codec.base_layer import BaseLayer
+from streamproc.codec.calibration import Calibration
+from streamproc.codec.enhancement_layer import EnhancementLayer
+from streamproc.codec.facenet import FaceNet
+from streamproc.codec.weights import CodecWeights, load_trunk, load_weights
+from streamproc.errors import CodecError
+from streamproc.types import CROP_SIZE, FaceCode, FloatArray, Image
+
+DEFAULT_QUALITY = 2
+BATCH = 32
+
+
+class FaceCodec:
+    """Codes aligned faces into base and enhancement layers and decodes them: numpy in, numpy out."""
+
+    def __init__(self, weights: CodecWeights, device: torch.device) -> None:
+        self.device = device
+        self.profile: str = weights.profile
+        self.codec_id: str = weights.codec_id
+        self.calibration: Calibration = weights.calibration
+        self.base = BaseLayer(weights, device)
+        self.enhancement = EnhancementLayer(weights, device)
+        self._trunk_hash = weights.trunk
+
+    @classmethod
+    def load(cls, profile: str = "default", device: str = "auto") -> Self:
+        """The codec of a shipped profile or of a .safetensors file, on "cpu", "cuda" or whichever there is ("auto").
+
+        Raises WeightsError when the weights are missing or damaged.
+        """
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        return cls(load_weights(profile), torch.device(name))
+
+    @property
+    def qualities(self) -> tuple[int, ...]:
+        """The enhancement's rate points, lowest rate first."""
+        return self.enhancement.qualities
+
+    @cached_property
+    def _trunk(self) -> FaceNet:
+        """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
+        return load_trunk(self._trunk_hash).to(self.device)
+
+    @torch.inference_mode()
+    def raw_features(self, crops: Image) -> FloatArray:
+        """(N, 128) float32 unit-norm features of crops (N, 256, 256, 3) uint8 RGB, before coding."""
+        pictures = self._tensor(crops)
+        parts = [self._trunk(pictures[i : i + BATCH].float()) for i in range(0, len(pictures), BATCH)]
+        return torch.cat(parts).cpu().numpy() if parts else np.zeros((0, 128), np.float32)
+
+    @torch.inference_mode()
+    def encode(self, crops: Image, quality: int | None = DEFAULT_QUALITY) -> list[FaceCode]:
+        """Codes of crops (N, 256, 256, 3) uint8 RGB at a rate point; None leaves the enhancement out.
+
+        Raises CodecError for crops of another shape or a rate point that does not exist.
+        """
+        if quality is not None and quality not in self.qualities:
+            raise CodecError(f"there is no quality {quality}: choose one of {self.qualities}, or None for the base alone")
+        codes: list[FaceCode] = []
+        pictures = self._tensor(crops)
+        for i in range(0, len(pictures), BATCH):
+            part = pictures[i : i + BATCH].to(self.device)
+            features = self._trunk(part.float())
+            bases = self.base.encode(part.float() / 255, features)
+            extra: Sequence[bytes | None] = [None] * len(bases)
+            if quality is not None:
+                extra = self.enhancement.encode(part, self.base.pictures(bases), bases, quality)
+            codes += [FaceCode(self.codec_id, b, e) for b, e in zip(bases, extra, strict=True)]
+        return codes
+
+    def features(self, bases: Sequence[bytes]) -> FloatArray:
+        """(N, 128) float32 unit-norm features of base layers: what search compares. Raises CorruptCode."""
+        return self.base.features(bases).cpu().numpy()
+
+    def reconstruct(self, bases: Sequence[bytes], enhancements: Sequence[bytes | None] | None = None) -> Image:
+        """(N, 256, 256, 3) uint8 RGB pictures of base layers, finer where an enhancement is given.
+
+        Raises CorruptCode for bytes that are no code of this codec, CodecError when the two lists do not pair up.
+        """
+        pictures = self.base.pictures(bases)
+        if enhancements is not None:
+            if len(enhancements) != len(bases):
+                raise CodecError(f"{len(bases)} base layers came with {len(enhancements)} enhancements: pair them up")
+            held = [n for n, enhancement in enumerate(enhancements) if enhancement is not None]
+            payloads = [enhancement for enhancement in enhancements if enhancement is not None]
+            if held:
+                pictures[held] = self.enhancement.decode(payloads, pictures[held], [bases[n] for n in held])
+        return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _tensor(self, crops: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """(N, 3, 256, 256) uint8 of (N, 256, 256, 3); raises CodecError for anything else."""
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+            raise CodecError(
+                f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}, 3) uint8 RGB, not {crops.shape} {crops.dtype}: align them first"
+            )
+        return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)

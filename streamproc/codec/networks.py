@@ -1,0 +1,150 @@
+"""The codec's networks: feature coder (Eqs. 2-3), appearance net, texture net (Eq. 4), residual net (Eqs. 5-6).
+
+GDN (Balle et al. 2016), the scale hyperprior (Balle et al. 2018) and their entropy models are compressai's.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import torch
+from compressai.layers import GDN
+from compressai.models import ScaleHyperprior
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LATENT_LIMIT = 20
+"""Latents of the base layer are clipped to +-20 (paper, III-B)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecShape:
+    """Sizes of the codec's parts: enough, with the weights, to build it again."""
+
+    identity: int = 128
+    identity_latents: int = 64
+    appearance: int = 64
+    appearance_latents: int = 64
+    channels: int = 64
+    residual_latents: int = 96
+    qualities: int = 5
+
+    def as_dict(self) -> dict[str, int]:
+        """The sizes by name."""
+        return asdict(self)
+
+
+class _GdnStack(nn.Module):
+    """Fully connected layers with GDN (or its inverse) between them; (N, inputs) -> (N, outputs)."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, inverse: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+        self.gdn1, self.gdn2 = GDN(hidden, inverse=inverse), GDN(hidden, inverse=inverse)
+        # Starts silent: the linear path beside it is already a good transform code.
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # compressai's GDN takes (N, C, H, W).
+        x = self.gdn1(self.first(x)[:, :, None, None])[:, :, 0, 0]
+        x = self.gdn2(self.second(x)[:, :, None, None])[:, :, 0, 0]
+        return cast(Tensor, self.last(x))
+
+
+class FeatureCoder(nn.Module):
+    """Feature <-> latent (Eqs. 2-3): FC-GDN-FC-GDN-FC beside a linear path, and its mirror with inverse GDN."""
+
+    def __init__(self, feature: int, latents: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.linear_in, self.stack_in = nn.Linear(feature, latents), _GdnStack(feature, hidden, latents, inverse=False)
+        self.linear_out, self.stack_out = nn.Linear(latents, feature), _GdnStack(latents, hidden, feature, inverse=True)
+
+    def analyse(self, feature: Tensor) -> Tensor:
+        """(N, latents) within +-20, not rounded, of (N, feature)."""
+        return (self.linear_in(feature) + self.stack_in(feature)).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+
+    def synthesise(self, latent: Tensor) -> Tensor:
+        """(N, feature) of (N, latents)."""
+        return cast(Tensor, self.linear_out(latent) + self.stack_out(latent))
+
+
+class AppearanceNet(nn.Module):
+    """What the identity feature leaves out (pose, light, colour): (N, 3, 64, 64) crops in 0..1 -> (N, appearance)."""
+
+    def __init__(self, appearance: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in [(3, 48), (48, 96), (96, 128), (128, 192)]:
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, appearance))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return cast(Tensor, self.layers(crops * 2 - 1))
+
+
+class TextureNet(nn.Module):
+    """Picture from a decoded base layer (Eq. 4): transposed convolutions, and a Laplacian pyramid whose finer levels
+    are the coarser one enlarged plus a 3x3 convolution."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        widths = [features, 512, 256, 128, 64, 64, 32, 16]
+        blocks = []
+        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+            stride, padding = (1, 0) if i == 0 else (2, 1)
+            layer = nn.ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False)
+            blocks.append(nn.Sequential(layer, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
+        self.blocks = nn.ModuleList(blocks)
+        self.to_rgb = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in (64, 32, 16))
+        nn.init.constant_(cast(Tensor, cast(nn.Conv2d, self.to_rgb[0]).bias), 0.45)
+
+    def forward(self, feature: Tensor, levels: int = 3) -> list[Tensor]:
+        """The first `levels` of the pictures (N, 3, S, S) in about 0..1, S = 64, 128, 256."""
+        x = feature[:, :, None, None]
+        for block in self.blocks[:5]:
+            x = block(x)
+        pictures = [self.to_rgb[0](x)]
+        for level in range(1, levels):
+            x = self.blocks[4 + level](x)
+            below = F.interpolate(pictures[-1], scale_factor=2, mode="bilinear", align_corners=False)
+            pictures.append(below + self.to_rgb[level](x))
+        return pictures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualOutput:
+    """A training pass: `decoded` (N, 3, H, W), `bits` (N,) estimated for latent and hyper-latent."""
+
+    decoded: Tensor
+    bits: Tensor
+
+
+class ResidualNet(nn.Module):
+    """The enhancement layer (Eqs. 5-6): a scale hyperprior on the residual scaled to 0..1. A gain per latent channel and
+    rate point (Cui et al. 2021) lets one net serve every rate."""
+
+    def __init__(self, channels: int, latents: int, qualities: int) -> None:
+        super().__init__()
+        model = ScaleHyperprior(channels, latents)
+        self.analysis, self.synthesis = model.g_a, model.g_s
+        self.hyper_analysis, self.hyper_synthesis = model.h_a, model.h_s
+        self.hyper_prior, self.prior = model.entropy_bottleneck, model.gaussian_conditional
+        steps = torch.linspace(-0.6, 0.6, qualities)[:, None].expand(qualities, latents)
+        self.log_gain, self.log_inverse_gain = nn.Parameter(steps.clone()), nn.Parameter(-steps.clone())
+
+    def forward(self, residual: Tensor, quality: Tensor) -> ResidualOutput:
+        """One pass with noise for rounding; `residual` (N, 3, H, W) in 0..1, `quality` (N,) int64."""
+        latent = self.latent(residual, quality)
+        hyper, hyper_likelihood = self.hyper_prior(self.hyper_analysis(latent.abs()))
+        noisy, likelihood = self.prior(latent, self.hyper_synthesis(hyper))
+        bits = -(likelihood.log2().sum(dim=(1, 2, 3)) + hyper_likelihood.log2().sum(dim=(1, 2, 3)))
+        return ResidualOutput(self.picture(noisy, quality), bits)
+
+    def latent(self, residual: Tensor, quality: Tensor) -> Tensor:
+        """(N, latents, H/16, W/16), not rounded."""
+        return cast(Tensor, self.analysis(residual)) * self.log_gain[quality].exp()[:, :, None, None]
+
+    def picture(self, latent: Tensor, quality: Tensor) -> Tensor:
+        """(N, 3, H, W) decoded residual in about 0..1."""
+        return cast(Tensor, self.synthesis(latent * self.log_inverse_gain[quality].exp()[:, :, None, None]))

@@ -1,0 +1,135 @@
+"""The codec's weights on disk: one safetensors file a profile, named by the hash of what is in it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from streamproc.codec.calibration import Calibration
+from streamproc.codec.facenet import FaceNet
+from streamproc.codec.networks import CodecShape
+from streamproc.config import cache_dir
+from streamproc.errors import WeightsError
+
+FORMAT = "1"
+"""Version of the file's layout; the payloads' own version stands in them."""
+ID_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodecWeights:
+    """A profile's tensors by name, its sizes, the trunk that they were trained on (hash) and the calibration."""
+
+    profile: str
+    shape: CodecShape
+    trunk: str
+    calibration: Calibration
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def codec_id(self) -> str:
+        """16 hex digits: the hash of the tensors and of the trunk. Another value means other codes."""
+        return tensors_hash(self.tensors, self.trunk)[:ID_LENGTH]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under `prefix.`, without it; halves as float32."""
+        start = f"{prefix}."
+        found = {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+        return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in found.items()}
+
+    def fill(self, net: nn.Module, prefix: str) -> nn.Module:
+        """`net` with the tensors under `prefix`, ready for use; raises WeightsError where they do not fit."""
+        try:
+            net.load_state_dict(self.part(prefix), strict=True)
+        except RuntimeError as error:
+            raise WeightsError(f"the weights' part '{prefix}' does not fit this version of streamproc: {error}") from error
+        return net.eval().requires_grad_(False)
+
+
+def tensors_hash(tensors: Mapping[str, Tensor], salt: str = "") -> str:
+    """SHA-256 of names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256(salt.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def profile_path(profile: str) -> Path:
+    """The shipped file of a profile, or `profile` itself when it is a path; raises WeightsError when nothing is there."""
+    shipped = Path(str(files("streamproc.codec"))) / "weights"
+    path = Path(profile) if profile.endswith(".safetensors") else shipped / f"{profile}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in shipped.glob("*.safetensors"))) or "none"
+        raise WeightsError(f"there is no codec '{profile}': give a .safetensors file or one of the profiles ({known})")
+    return path
+
+
+def save_weights(weights: CodecWeights, path: Path) -> None:
+    """Writes the file so that a kill leaves the old one or the new one."""
+    calibration = {"slope": weights.calibration.slope, "offset": weights.calibration.offset}
+    metadata = {
+        "format": FORMAT,
+        "profile": weights.profile,
+        "shape": json.dumps(weights.shape.as_dict()),
+        "trunk": weights.trunk,
+        "calibration": json.dumps(calibration),
+        "codec_id": weights.codec_id,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(dict(weights.tensors), partial, metadata)
+    partial.replace(path)
+
+
+def load_weights(profile: str) -> CodecWeights:
+    """The weights of a shipped profile or of a file; raises WeightsError when they are missing or damaged."""
+    path = profile_path(profile)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if metadata.get("format") != FORMAT:
+            raise WeightsError(f"{path} is in format {metadata.get('format')}: this streamproc reads format {FORMAT}")
+        weights = CodecWeights(
+            metadata["profile"],
+            CodecShape(**json.loads(metadata["shape"])),
+            metadata["trunk"],
+            Calibration(**json.loads(metadata["calibration"])),
+            tensors,
+        )
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise WeightsError(f"{path} is no codec of streamproc, or it is damaged ({error}): fetch it again") from error
+    if weights.codec_id != metadata.get("codec_id"):
+        raise WeightsError(f"{path} is damaged: its tensors do not have the hash that it states; fetch it again")
+    return weights
+
+
+def trunk_path() -> Path:
+    """Where the pretrained trunk lies once `streamproc setup` has fetched it."""
+    return cache_dir() / "facenet-128.safetensors"
+
+
+def load_trunk(expected: str | None = None) -> FaceNet:
+    """The pretrained trunk, ready for use; raises WeightsError when it is missing or is not the one `expected` (hash)."""
+    path = trunk_path()
+    if not path.is_file():
+        raise WeightsError("the face feature's pretrained weights are not here yet: run `streamproc setup` once")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged ({error}): remove it and run `streamproc setup` again") from error
+    if expected is not None and tensors_hash(tensors) != expected:
+        raise WeightsError(f"{path} is not the trunk that this codec was trained on: remove it, run `streamproc setup`")
+    net = FaceNet().eval().fuse()
+    net.load_state_dict(tensors)
+    return net.requires_grad_(False)
