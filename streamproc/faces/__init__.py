@@ -1,0 +1,1 @@
+"""Finding, aligning, rating and following faces."""

@@ -1,0 +1,46 @@
+"""`FaceFinder`: the door to detection and alignment."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+
+from streamproc.faces.align import align, visible_share
+from streamproc.faces.detect import Detector, MtcnnDetector
+from streamproc.faces.quality import quality
+from streamproc.types import Detection, FaceCrop, FrameTime, Image
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device called `name`; "auto" is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+class FaceFinder:
+    """Finds faces and aligns them to 256x256 crops."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    @classmethod
+    def load(cls, device: str = "auto", min_face: int = 40) -> Self:
+        """A finder on `device` ("auto", "cpu", "cuda") for faces of at least `min_face` pixels."""
+        return cls(MtcnnDetector(pick_device(device), min_face))
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """Detections of each picture (H, W, 3) uint8 RGB, all of one size, largest face first."""
+        return self.detector.detect(images)
+
+    def crop(
+        self, image: Image, detection: Detection, camera_id: str | None = None, time: FrameTime | None = None
+    ) -> FaceCrop:
+        """The aligned crop of one detection, with its quality."""
+        picture = align(image, detection.landmarks)
+        visible = visible_share(detection.landmarks, image.shape[1], image.shape[0])
+        return FaceCrop(camera_id, time, detection, quality(picture, detection, visible), picture)
+
+    def find(self, image: Image) -> list[FaceCrop]:
+        """Every face of one picture (H, W, 3) uint8 RGB as an aligned crop, largest first."""
+        return [self.crop(image, detection) for detection in self.detect([image])[0]]
