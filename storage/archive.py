@@ -1,0 +1,130 @@
+"""The archive: what the pipeline writes and what search and reports read, in one database file.
+
+Writing is idempotent and can be killed anywhere. Ids follow from what was seen: a source's from its camera and its
+content, a track's from its source and its place in it. An ingest that begins on an unfinished source raises the
+source's `generation`; its tracks replace those of the same id; and when it finishes, what older generations left over
+goes, in the same transaction that marks the source complete. Until then all that was archived once stays readable.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from sqlalchemy import Connection, Engine
+
+from storage import reading, writing
+from storage.opening import open_archive
+from storage.records import ArchiveInfo, SourceEntry, TrackRecord
+from storage.sqlite import explained, file_bytes
+from streamproc.types import BaseLayers, CodedTrack, FaceCode, FaceRecord, SourceResult
+
+
+class Archive:
+    """An open archive; a context manager. Any thread may use it; one process writes, any number read."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        self._path = path
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False) -> "Archive":
+        """The archive that `url` names: `sqlite:///archive.db`, or a bare file name.
+
+        An older one is migrated. Raises ArchiveNotFound when there is none and it is not to be made (then nothing is),
+        ArchiveError when something else is there.
+        """
+        return cls(*open_archive(url, create=create))
+
+    def close(self) -> None:
+        """Nothing; the file is let go of."""
+        self._engine.dispose()
+
+    def __enter__(self) -> "Archive":
+        """The archive itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+    # Writing
+
+    def register_codec(self, codec_id: str, profile: str) -> None:
+        """Nothing; layers written by this codec may be added from now on."""
+        with self._writing() as connection:
+            writing.register_codec(connection, codec_id, profile)
+
+    def begin_source(
+        self, camera: str, source: str, content_hash: str | None, started_at: datetime, codec_id: str
+    ) -> SourceEntry:
+        """The source's entry, with the result of the ingest that completed it, if one did.
+
+        `content_hash` is None for a live source. A source that is complete in another codec counts as not complete: it
+        was asked for in this one. UnknownRecord for a codec that was not registered.
+        """
+        with self._writing() as connection:
+            return writing.begin_source(connection, camera, source, content_hash, started_at, codec_id)
+
+    def add_track(self, source_id: str, track: CodedTrack) -> None:
+        """Nothing; the track and its faces are on the disk, in place of those of the same ordinal.
+
+        Raises UnknownRecord for a source or a codec that is not there, CorruptCode for a base layer that does not match
+        its checksum, ArchiveFull when there is no room; in each case nothing is written.
+        """
+        with self._writing() as connection:
+            writing.add_track(connection, source_id, track)
+
+    def finish_source(self, source_id: str, result: SourceResult) -> None:
+        """Nothing; the source is complete with this result, and holds the tracks of its last generation alone."""
+        with self._writing() as connection:
+            writing.finish_source(connection, source_id, result)
+
+    # Reading
+
+    def base_layers(
+        self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> BaseLayers:
+        """Every base layer that this codec wrote, seen by one of the cameras (none named: all), since <= time < until.
+
+        Checksums are handed on, not compared. UnknownRecord for a camera that is not there, naming those that are.
+        """
+        with self._reading() as connection:
+            return reading.base_layers(connection, codec_id, cameras, since, until)
+
+    def faces(self, face_ids: Sequence[str]) -> list[FaceRecord]:
+        """The faces' records in the order asked; UnknownRecord names the first that is not there."""
+        with self._reading() as connection:
+            return reading.faces(connection, face_ids)
+
+    def code(self, face_id: str) -> FaceCode:
+        """The face's layers; UnknownRecord when it is not there, CorruptCode when its base layer was damaged since."""
+        with self._reading() as connection:
+            return reading.code(connection, face_id)
+
+    def tracks(
+        self, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> list[TrackRecord]:
+        """The tracks that touch since <= time < until, of the cameras (none named: all), in the order they began."""
+        with self._reading() as connection:
+            return reading.tracks(connection, cameras, since, until)
+
+    def info(self) -> ArchiveInfo:
+        """What the archive holds, counted now."""
+        with self._reading() as connection:
+            return reading.info(connection, file_bytes(self._path))
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with (
+            explained(self._path),
+            self._engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with explained(self._path), self._engine.connect() as connection:
+            yield connection

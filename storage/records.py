@@ -1,0 +1,66 @@
+"""What the archive answers with: frozen results."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from streamproc.types import SourceResult
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """A source's place in the archive; `result` is what its ingest came to, None until it is `complete`."""
+
+    id: str
+    complete: bool
+    result: SourceResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """What the archive knows of one track; times are UTC, `face_ids` best first."""
+
+    id: str
+    camera: str
+    source: str
+    source_id: str
+    started_at: datetime
+    ended_at: datetime
+    detections: int
+    identity_id: str | None
+    face_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """One camera's share of the archive; `first` and `last` are when its tracks began and ended, None without any."""
+
+    name: str
+    faces: int
+    tracks: int
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveBytes:
+    """Where the bytes are: payloads of both layers, pages of the indexes, and the file with its write-ahead log.
+
+    `index` is 0 where SQLite was built without the means to tell.
+    """
+
+    base: int
+    enhancement: int
+    index: int
+    file: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveInfo:
+    """What the archive holds."""
+
+    faces: int
+    tracks: int
+    identities: int
+    cameras: tuple[CameraInfo, ...]
+    bytes: ArchiveBytes
+    gaps: tuple[str, ...] = ()

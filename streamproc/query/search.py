@@ -1,0 +1,116 @@
+"""Who is this: the archived faces that resemble a feature, one a track, and whether any is the same person."""
+
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+import numpy as np
+
+from streamproc.query.reader import ArchiveReader
+from streamproc.types import BaseLayers, FloatArray, Match
+
+MATCH_PROBABILITY = 0.5
+"""The verdict is a match from here on: the same person is likelier than not."""
+
+
+class ProbabilityScale(Protocol):
+    """What turns a similarity into a probability."""
+
+    def probability(self, similarity: FloatArray, searched: int, /) -> FloatArray:
+        """That it is the same person, given how many tracks were searched: (N,) of (N,) cosines."""
+        ...
+
+
+class SearchCodec(Protocol):
+    """What search needs of a codec; `streamproc.FaceCodec` is one."""
+
+    @property
+    def codec_id(self) -> str:
+        """The name of its weights."""
+        ...
+
+    @property
+    def calibration(self) -> ProbabilityScale:
+        """Its scale from similarity to probability."""
+        ...
+
+    def features(self, base: Sequence[bytes], /) -> FloatArray:
+        """(N, D) float32 of unit norm, decoded from N base layers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer; `matches` best first, one a track, whatever the verdict.
+
+    `searched` counts the tracks compared; `damaged` the faces left out because their base layer does not match its
+    checksum, `other_codec` those left out because another codec wrote them.
+    """
+
+    verdict: Literal["match", "no match"]
+    searched: int
+    milliseconds: float
+    matches: tuple[Match, ...]
+    damaged: int
+    other_codec: int
+
+
+def search(
+    archive: ArchiveReader,
+    codec: SearchCodec,
+    feature: FloatArray,
+    cameras: Sequence[str] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    top: int = 10,
+) -> SearchResult:
+    """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict; `feature` is decoded by `codec`.
+
+    Every face of the cameras (none named: all) with since <= time < until is compared, by the cosine of the decoded
+    features. Raises UnknownRecord for a camera that the archive does not have.
+    """
+    if top < 1:
+        raise ValueError(f"a search gives at least 1 match, not {top}")
+    began = time.perf_counter()
+    layers = archive.base_layers(codec.codec_id, cameras, since, until)
+    sound = _sound(layers)
+    damaged = len(layers.face_ids) - len(sound)
+    matches: tuple[Match, ...] = ()
+    searched = len({layers.track_ids[k] for k in sound})
+    if sound:
+        similarities = codec.features([layers.payloads[k] for k in sound]) @ feature
+        best = _best_of_tracks(similarities, [layers.track_ids[k] for k in sound], top)
+        records = archive.faces([layers.face_ids[sound[k]] for k in best])
+        probabilities = codec.calibration.probability(similarities[best], searched)
+        found = [
+            Match(record, float(similarity), float(probability))
+            for record, similarity, probability in zip(records, similarities[best], probabilities, strict=True)
+        ]
+        matches = tuple(sorted(found, key=lambda match: (-match.probability, -match.similarity)))
+    return SearchResult(
+        verdict="match" if matches and matches[0].probability >= MATCH_PROBABILITY else "no match",
+        searched=searched,
+        milliseconds=(time.perf_counter() - began) * 1000,
+        matches=matches,
+        damaged=damaged,
+        other_codec=layers.other_codec,
+    )
+
+
+def _sound(layers: BaseLayers) -> list[int]:
+    """The places of the payloads that match their checksums."""
+    pairs = zip(layers.payloads, layers.checksums, strict=True)
+    return [k for k, (payload, checksum) in enumerate(pairs) if zlib.crc32(payload) == checksum]
+
+
+def _best_of_tracks(similarities: FloatArray, track_ids: Sequence[str], top: int) -> list[int]:
+    """The place of the most similar face of each of the `top` most similar tracks, best first."""
+    best: dict[str, int] = {}
+    for k in np.argsort(-similarities, kind="stable"):
+        best.setdefault(track_ids[k], int(k))
+        if len(best) == top:
+            break
+    return list(best.values())
