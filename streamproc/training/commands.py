@@ -1,0 +1,87 @@
+"""The training commands: `train PART`, in the order faces, feature, texture, residual, export."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from streamproc.codec.weights import load_trunk
+from streamproc.faces.finder import FaceFinder
+from streamproc.training import export, feature, residual, texture
+from streamproc.training.data import SHARD, load_faces, pictures, prepare
+from streamproc.training.loop import Plan, Progress, TrainResult
+
+MIN_FACE = 60
+"""Faces fill most of a training picture: nothing smaller is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
+    on the way, `steps` another length than the plan's (None: the plan's)."""
+
+    data: Path
+    work: Path
+    device: str = "cpu"
+    seed: int = 1
+    steps: int | None = None
+    threads: int = 1
+
+    @property
+    def faces(self) -> Path:
+        """Where the prepared faces lie."""
+        return self.work / "faces"
+
+    def plan(self, default: Plan) -> Plan:
+        """The default plan with this run's seed and length."""
+        return replace(default, seed=self.seed, steps=self.steps or default.steps)
+
+
+def train_faces(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Finds, aligns and rates every training picture."""
+    total = len(pictures(options.data))
+    finder, trunk = FaceFinder.load(options.device, MIN_FACE), load_trunk().to(options.device)
+    for done in prepare(options.data, options.faces, finder, trunk):
+        progress("faces", done, total)
+    kept = len(load_faces(options.faces).identities)
+    return TrainResult("faces", -(-total // SHARD), 0.0, str(options.faces), {"pictures": total, "faces": kept})
+
+
+def train_feature(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Trains the identity feature's coder."""
+    return feature.train(options.faces, options.work, options.plan(FEATURE), progress, options.device)
+
+
+def train_texture(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Trains appearance and texture nets."""
+    return texture.train(options.faces, options.work, options.plan(TEXTURE), progress, options.device)
+
+
+def train_residual(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Trains the enhancement layer."""
+    return residual.train(options.faces, options.work, options.plan(RESIDUAL), progress, options.device)
+
+
+def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Writes the weights file."""
+    return export.export(options.faces, options.work)
+
+
+FEATURE = Plan(steps=2000, batch=256, rate=1e-3)
+TEXTURE = Plan(steps=3000, batch=32, rate=1e-3)
+RESIDUAL = Plan(steps=4000, batch=8, rate=5e-4)
+
+PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
+    "faces": train_faces,
+    "feature": train_feature,
+    "texture": train_texture,
+    "residual": train_residual,
+    "export": train_export,
+}
+
+
+def train(part: str, options: TrainOptions, progress: Progress) -> TrainResult:
+    """Runs one part on `options.threads` CPU threads (more threads than free cores make it several times slower)."""
+    torch.set_num_threads(options.threads)
+    return PARTS[part](options, progress)

@@ -1,0 +1,131 @@
+"""Training faces: found, aligned and rated by the project's own finder, so that training sees what ingest sees.
+
+`prepare` turns folders of pictures into shards of aligned crops and raw features; it can be stopped and goes on where
+it was. `TrainingFaces` reads them back.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamproc.codec.facenet import FaceNet
+from streamproc.errors import SourceNotFound
+from streamproc.faces.align import visible_share
+from streamproc.faces.finder import FaceFinder
+from streamproc.types import FloatArray, Image
+
+SETS = ("celeba", "mebeauty", "ffhq", "congress")
+"""Folders of training pictures; celeba's names begin with the identity."""
+SHARD = 512
+NO_IDENTITY = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingFaces:
+    """Aligned training faces: `crops` (N, 256, 256, 3) uint8 RGB, `features` (N, 128) float32 unit norm as the trunk
+    gives them, `identities` (N,) int64 (-1 unknown), `visible` (N,) float32 share of the crop inside its picture,
+    `quality` (N,) float32, `names` (N,)."""
+
+    crops: npt.NDArray[np.uint8]
+    features: FloatArray
+    identities: npt.NDArray[np.int64]
+    visible: FloatArray
+    quality: FloatArray
+    names: npt.NDArray[np.str_]
+
+    def held_out(self) -> npt.NDArray[np.bool_]:
+        """(N,) True for the tenth of the faces kept for validation, by identity, so that no person is on both sides."""
+        keys = [
+            f"i{i}" if i != NO_IDENTITY else f"n{n}" for i, n in zip(self.identities.tolist(), self.names, strict=True)
+        ]
+        return np.array([hashlib.sha256(key.encode()).digest()[0] < 26 for key in keys])
+
+
+def pictures(data: Path) -> list[Path]:
+    """Training pictures under `data`, in an order that mixes the sets and never changes."""
+    found = [path for name in SETS for path in sorted((data / name).glob("*.*"))]
+    if not found:
+        raise SourceNotFound(f"{data} holds none of the training folders {', '.join(SETS)}: give the folder that does")
+    return sorted(found, key=lambda path: hashlib.sha256(path.name.encode()).digest())
+
+
+def prepare(data: Path, out: Path, finder: FaceFinder, trunk: FaceNet, part: int = 0, parts: int = 1) -> Iterator[int]:
+    """Writes the shards that are missing in `out` and yields the pictures done so far; `part` of `parts` processes
+    that share the work."""
+    out.mkdir(parents=True, exist_ok=True)
+    paths = pictures(data)
+    for start in range(0, len(paths), SHARD):
+        target = out / f"shard-{start // SHARD:03d}.npz"
+        if (start // SHARD) % parts != part or target.exists():
+            continue
+        partial = target.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, **_shard(paths[start : start + SHARD], finder, trunk))
+        partial.replace(target)
+        yield min(start + SHARD, len(paths))
+
+
+def read_picture(path: Path) -> Image:
+    """(H, W, 3) uint8 RGB."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SourceNotFound(f"{path} is no picture that can be read: remove it from the folder")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, np.ndarray]:
+    """The arrays of one shard; pictures without a face are left out."""
+    rows = []
+    for path in paths:
+        picture = read_picture(path)
+        found = finder.find(picture)
+        if found:
+            # The portrait's subject is the face nearest to the middle.
+            middle = np.array([picture.shape[1], picture.shape[0]]) / 2
+            face = min(found, key=lambda f: float(np.abs((f.detection.box[:2] + f.detection.box[2:]) / 2 - middle).sum()))
+            visible = visible_share(face.detection.landmarks, picture.shape[1], picture.shape[0])
+            identity = int(path.name.split("_")[0]) if path.parent.name == "celeba" else NO_IDENTITY
+            rows.append((face.image, identity, visible, face.quality, f"{path.parent.name}/{path.name}"))
+    crops = np.stack([row[0] for row in rows])
+    return {
+        "crops": crops,
+        "features": raw_features(trunk, crops),
+        "identities": np.array([row[1] for row in rows], np.int64),
+        "visible": np.array([row[2] for row in rows], np.float32),
+        "quality": np.array([row[3] for row in rows], np.float32),
+        "names": np.array([row[4] for row in rows]),
+    }
+
+
+@torch.inference_mode()
+def raw_features(trunk: FaceNet, crops: npt.NDArray[np.uint8], batch: int = 32) -> FloatArray:
+    """(N, 128) unit-norm features of (N, 256, 256, 3) uint8 crops."""
+    device = next(trunk.parameters()).device
+    parts = [
+        trunk(torch.from_numpy(crops[i : i + batch]).to(device).permute(0, 3, 1, 2).float()).cpu().numpy()
+        for i in range(0, len(crops), batch)
+    ]
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def load_faces(out: Path, limit: int | None = None) -> TrainingFaces:
+    """All shards that `prepare` wrote in `out`, or the first `limit` faces of them."""
+    shards = sorted(out.glob("shard-*.npz"))
+    if not shards:
+        raise SourceNotFound(f"{out} holds no prepared faces: run `train faces` first")
+    columns: dict[str, list[np.ndarray]] = {}
+    count = 0
+    for shard in shards:
+        with np.load(shard) as arrays:
+            for name in arrays.files:
+                columns.setdefault(name, []).append(arrays[name])
+            count += len(arrays["identities"])
+        if limit is not None and count >= limit:
+            break
+    return TrainingFaces(**{name: np.concatenate(parts)[:limit] for name, parts in columns.items()})

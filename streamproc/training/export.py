@@ -1,0 +1,174 @@
+"""Export: trained parts to one weights file with integer tables, an integer hyper-decoder and a calibration."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from compressai.entropy_models import EntropyBottleneck
+from compressai.models.google import get_scale_table
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from streamproc.codec.calibration import Calibration
+from streamproc.codec.code_tables import CodeTables, counts_from_pmf
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.integer_net import IntegerHyperDecoder
+from streamproc.codec.networks import LATENT_LIMIT, CodecShape
+from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash, trunk_path
+from streamproc.training.calibration import calibrate, pair_similarities
+from streamproc.training.data import NO_IDENTITY, load_faces
+from streamproc.training.feature import CodedVector, trained_identity
+from streamproc.training.loop import TrainResult
+from streamproc.training.losses import shrink
+from streamproc.training.residual import trained_residual
+from streamproc.training.texture import as_pictures, trained_base, usable
+
+PART = "export"
+PROFILE = "default"
+PRIOR_WEIGHT = 200.0
+"""Faces that the learned entropy model counts for against the counted symbols of the training faces."""
+HYPER_LIMIT = 48
+"""Hyper-latents beyond +-48 are escaped."""
+SCALE_LEVELS = 64
+SCALE_RANGE = (0.11, 64.0)
+TAIL = 4.5
+"""A Gaussian table reaches this many standard deviations; beyond lies the escape."""
+TABLE_FACES = 4000
+HALF_FROM = 4096
+"""Weight matrices of the large nets with more entries than this are stored as float16."""
+
+
+def export(faces: Path, work: Path) -> TrainResult:
+    """Writes the weights file of the profile from the finished runs in `work`, and measures it on held-out faces."""
+    started = time.monotonic()
+    identity, base, residual = trained_identity(work), trained_base(work), trained_residual(work)
+    data = load_faces(faces)
+    tensors: dict[str, Tensor] = {}
+    for prefix, net in [("identity", identity.coder), ("appearance_coder", base.coded.coder)]:
+        tensors |= _named(prefix, net, half=False)
+    for prefix, large in [("appearance", base.appearance), ("texture", base.texture)]:
+        tensors |= _named(prefix, large, half=True)
+    rows = usable(data)[:TABLE_FACES]
+    pictures = torch.from_numpy(data.crops)[rows]
+    small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), 64) for i in range(0, len(pictures), 256)])
+    with torch.no_grad():
+        # Halved weights are what will code: the tables are counted with them.
+        _take_halves(base.appearance)
+        vectors = [torch.from_numpy(data.features)[rows], base.appearance(small)]
+        latents = [net.coder.analyse(v) for net, v in zip((identity, base.coded), vectors, strict=True)]
+    tensors |= _tables("base_tables", _base_tables([identity, base.coded], latents))
+    tensors |= _tables("hyper_tables", _hyper_tables(residual.hyper_prior))
+    scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
+    tensors |= _tables("latent_tables", _latent_tables(scales))
+    first, _, second, _, last, _ = residual.hyper_synthesis
+    tensors |= _named("hyper_decoder", IntegerHyperDecoder.from_float(first, second, last, scales), half=False)
+    del residual.hyper_prior, residual.prior, residual.hyper_synthesis
+    tensors |= _named("residual", residual, half=True)
+    trunk = tensors_hash(load_file(trunk_path()))
+    target = profile_path_for_writing()
+    weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), tensors)
+    codec = FaceCodec(weights, torch.device("cpu"))
+    labelled = data.held_out() & (data.identities != NO_IDENTITY)
+    bases = _bases(codec, data.crops[labelled], data.features[labelled])
+    decoded = codec.features(bases)
+    held = type(data)(**{name: getattr(data, name)[labelled] for name in data.__dataclass_fields__})
+    calibration = calibrate(decoded, held)
+    save_weights(CodecWeights(PROFILE, CodecShape(), trunk, calibration, tensors), target)
+    lengths = [len(b) for b in bases]
+    metrics = {
+        "base_bytes_mean": float(np.mean(lengths)),
+        "base_bytes_max": float(np.max(lengths)),
+        "tar_raw_far_1e-3": _tar(data.features[labelled], held.identities),
+        "tar_decoded_far_1e-3": _tar(decoded, held.identities),
+        "calibration_slope": calibration.slope,
+        "calibration_offset": calibration.offset,
+    }
+    return TrainResult(PART, 1, time.monotonic() - started, str(target), metrics)
+
+
+def profile_path_for_writing() -> Path:
+    """Where the exported file belongs: among the package's weights."""
+    return Path(__file__).parent.parent / "codec" / "weights" / f"{PROFILE}.safetensors"
+
+
+def _bases(codec: FaceCodec, crops: np.ndarray, features: np.ndarray) -> list[bytes]:
+    """Base payloads of crops whose raw features are known."""
+    payloads: list[bytes] = []
+    for i in range(0, len(crops), 256):
+        pictures = as_pictures(torch.from_numpy(crops[i : i + 256]))
+        payloads += codec.base.encode(pictures, torch.from_numpy(features[i : i + 256]))
+    return payloads
+
+
+def _tar(features: np.ndarray, identities: np.ndarray) -> float:
+    """Share of same-person pairs above the similarity that 1 in 1,000 pairs of strangers reach."""
+    same, other = pair_similarities(features, identities)
+    return float((same > np.quantile(other, 0.999)).mean())
+
+
+def _named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
+    """A net's tensors under `prefix.`, its large matrices as float16 where `half`."""
+    return {
+        f"{prefix}.{name}": (tensor.half() if half and _halves(tensor) else tensor).detach().contiguous().clone()
+        for name, tensor in net.state_dict().items()
+    }
+
+
+def _halves(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.ndim >= 2 and tensor.numel() > HALF_FROM
+
+
+def _take_halves(net: nn.Module) -> None:
+    """Rounds the net's large matrices as its stored file does."""
+    for tensor in net.state_dict().values():
+        if _halves(tensor):
+            tensor.copy_(tensor.half().float())
+
+
+def _tables(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array.copy()) for name, array in tables.to_arrays(prefix).items()}
+
+
+@torch.no_grad()
+def _density(prior: EntropyBottleneck, limit: int) -> np.ndarray:
+    """(C, 2 * limit + 1) the entropy model's probability of each integer within +-limit."""
+    grid = torch.arange(-limit, limit + 1, dtype=torch.float32).expand(prior.channels, 1, -1)
+    likelihood, _, _ = prior._likelihood(grid)
+    return likelihood[:, 0].double().numpy()
+
+
+def _base_tables(nets: list[CodedVector], latents: list[Tensor]) -> CodeTables:
+    """Tables of every latent dimension: counts over training faces, smoothed by the learned entropy model."""
+    rows = []
+    for net, latent in zip(nets, latents, strict=True):
+        symbols = latent.round().long().numpy() + LATENT_LIMIT
+        for column, prior in zip(symbols.T, _density(net.prior, LATENT_LIMIT), strict=True):
+            counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
+            rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * prior / prior.sum()))
+    return CodeTables.from_counts(rows, np.full(len(rows), -LATENT_LIMIT, np.int32))
+
+
+def _hyper_tables(prior: EntropyBottleneck) -> CodeTables:
+    """Tables of the hyper-latent's channels, each as wide as its density, with an escape."""
+    rows, offsets = [], []
+    for density in _density(prior, HYPER_LIMIT):
+        likely = np.flatnonzero(density > 1e-6)
+        first, last = (int(likely[0]), int(likely[-1])) if len(likely) else (HYPER_LIMIT, HYPER_LIMIT)
+        inside = density[first : last + 1]
+        rows.append(counts_from_pmf(np.append(inside, max(1 - inside.sum(), 1e-6))))
+        offsets.append(first - HYPER_LIMIT)
+    return CodeTables.from_counts(rows, np.array(offsets, np.int32), escape=True)
+
+
+def _latent_tables(scales: Tensor) -> CodeTables:
+    """Tables of zero-mean Gaussians rounded to integers, one a scale, with an escape."""
+    rows, offsets = [], []
+    for scale in scales.tolist():
+        reach = max(1, math.ceil(TAIL * scale))
+        edges = np.array([0.5 * math.erfc(-(k - 0.5) / (scale * math.sqrt(2))) for k in range(-reach, reach + 2)])
+        inside = np.diff(edges)
+        rows.append(counts_from_pmf(np.append(inside, max(1 - inside.sum(), 1e-6))))
+        offsets.append(-reach)
+    return CodeTables.from_counts(rows, np.array(offsets, np.int32), escape=True)

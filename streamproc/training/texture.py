@@ -1,0 +1,95 @@
+"""Training of the appearance net, its coder and the texture net (Eq. 4), end to end.
+
+L = sum over three scales of SATD(x_s, picture_s) + l * bits, the texture net given the *decoded* identity feature and
+the decoded appearance. Most steps train the 64x64 level alone, which holds nearly all that a base layer can say; the
+last ones train all three.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from streamproc.codec.networks import AppearanceNet, CodecShape, TextureNet
+from streamproc.training.data import TrainingFaces, load_faces
+from streamproc.training.feature import CodedVector, trained_identity
+from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
+from streamproc.training.losses import satd, shrink
+
+PART = "texture"
+BIT_PRICE = 1e-4
+"""SATD (pixels in 0..1) that one bit of appearance must save."""
+FINE_SHARE = 0.15
+"""Share of the steps, the last ones, that train all three levels."""
+FINE_BATCH = 8
+MIN_VISIBLE = 0.97
+"""Crops with more border than this say nothing about faces."""
+
+
+class BaseNet(nn.Module):
+    """Everything of the base layer that texture needs, as one net to train."""
+
+    def __init__(self, shape: CodecShape) -> None:
+        super().__init__()
+        self.appearance = AppearanceNet(shape.appearance)
+        self.coded = CodedVector(shape.appearance, shape.appearance_latents)
+        self.texture = TextureNet(shape.identity + shape.appearance)
+
+    def forward(self, identity: Tensor, small: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
+        """(pictures of the levels, bits (N,)) with noise for rounding, from decoded identity features (N, 128) and
+        crops (N, 3, 64, 64) in 0..1."""
+        decoded, bits = self.coded(self.appearance(small))
+        return self.texture(torch.cat([identity, decoded], dim=1), levels), bits
+
+    @torch.no_grad()
+    def picture(self, identity: Tensor, small: Tensor) -> Tensor:
+        """(N, 3, 256, 256) in 0..1, as the decoder will show it."""
+        decoded = self.coded.rounded(self.appearance(small))
+        return self.texture(torch.cat([identity, decoded], dim=1))[-1].clamp(0, 1)
+
+
+def usable(data: TrainingFaces) -> Tensor:
+    """(K,) int64 indexes of the training faces (not held out) whose crops lie inside their pictures."""
+    return torch.from_numpy((~data.held_out() & (data.visible >= MIN_VISIBLE)).nonzero()[0])
+
+
+def as_pictures(crops: Tensor) -> Tensor:
+    """(N, 3, H, W) float 0..1 of (N, H, W, 3) uint8."""
+    return crops.permute(0, 3, 1, 2).float() / 255
+
+
+def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
+    """Trains the base layer's texture path on the crops that `prepare` left in `faces`."""
+    torch.manual_seed(plan.seed)
+    data = load_faces(faces)
+    identity_coder = trained_identity(work)
+    identities = identity_coder.rounded(torch.from_numpy(data.features)).to(device)
+    crops, rows = torch.from_numpy(data.crops), usable(data)
+    small = torch.cat([shrink(as_pictures(crops[i : i + 512]), 64).half() for i in range(0, len(crops), 512)])
+    net = BaseNet(CodecShape()).to(device)
+    fine_from = int(plan.steps * (1 - FINE_SHARE))
+
+    def losses(step: int) -> dict[str, Tensor]:
+        fine = step >= fine_from
+        chosen = rows[torch.randint(len(rows), (FINE_BATCH if fine else plan.batch,))]
+        low = small[chosen].float().to(device)
+        targets = [low]
+        if fine:
+            full = as_pictures(crops[chosen]).to(device)
+            targets += [shrink(full, 128), full]
+        if torch.rand(()) < 0.5:
+            targets = [target.flip(-1) for target in targets]
+        pictures, bits = net(identities[chosen], targets[0], len(targets))
+        each = [satd(picture - target).mean() for picture, target in zip(pictures, targets, strict=True)]
+        distortion, rate = torch.stack(each).sum(), bits.mean()
+        total = distortion + BIT_PRICE * len(targets) * rate
+        return {"loss": total, "satd64": each[0], "bits": rate}
+
+    return fit(PART, net, losses, work, plan, progress)
+
+
+def trained_base(work: Path) -> BaseNet:
+    """The texture path of a finished run."""
+    net = BaseNet(CodecShape())
+    load_trained(net, work, PART)
+    return net
