@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 CROP_SIZE = 256
 """Side of an aligned face crop, pixels."""
@@ -155,8 +157,8 @@ class CodedFace:
 
 @dataclass(frozen=True, slots=True)
 class CodedTrack:
-    """A `Track` ready for the archive: the same, its shots coded. `ordinal` makes its name, so that the same video gives
-    the same names again."""
+    """A `Track` ready for the archive: the same, its shots coded. `ordinal` makes its name: the same video
+    gives the same names again."""
 
     ordinal: int
     started_at: datetime

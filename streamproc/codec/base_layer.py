@@ -11,6 +11,7 @@ from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import TOTAL_BITS, CodeTables, IntArray
 from streamproc.codec.networks import AppearanceNet, FeatureCoder, TextureNet
 from streamproc.codec.weights import CodecWeights
+from streamproc.types import Array
 
 MAX_BYTES = 48
 """No base layer is longer: an unusual face gives up its dearest details of appearance instead."""
@@ -25,7 +26,10 @@ class BaseLayer:
         self.device = device
         self.identity_latents = shape.identity_latents
         self.tables = CodeTables.from_arrays({n: t.numpy() for n, t in weights.tensors.items()}, "base_tables")
-        self._identity, self._appearance = FeatureCoder(shape.identity, shape.identity_latents), AppearanceNet(shape.appearance)
+        self._identity, self._appearance = (
+            FeatureCoder(shape.identity, shape.identity_latents),
+            AppearanceNet(shape.appearance),
+        )
         self._appearance_coder = FeatureCoder(shape.appearance, shape.appearance_latents)
         self._texture = TextureNet(shape.identity + shape.appearance)
         for prefix, net in self._parts().items():
@@ -49,7 +53,7 @@ class BaseLayer:
         return [self._pack(row) for row in symbols]
 
     def _pack(self, symbols: IntArray) -> bytes:
-        """The payload, kept within MAX_BYTES by setting the dearest appearance symbols to their most probable values."""
+        """The payload, kept within MAX_BYTES by giving the dearest appearance symbols their most probable values."""
         data = pack_base(symbols, self.tables)
         if len(data) <= MAX_BYTES:
             return data
@@ -88,10 +92,10 @@ class BaseLayer:
         appearance = torch.from_numpy(symbols[:, self.identity_latents :]).float().to(self.device)
         decoded = [self._decoded_identity(symbols), self._appearance_coder.synthesise(appearance)]
         picture = self._texture(torch.cat(decoded, dim=1))[-1]
-        return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+        return torch.round(picture.clamp(0, 1) * 255).to(torch.uint8)
 
 
-def _symbol_costs(tables: CodeTables) -> tuple[np.ndarray, IntArray]:
+def _symbol_costs(tables: CodeTables) -> tuple[Array, IntArray]:
     """(D, L) bits of each symbol of each table (infinite beyond a table), and (D,) the most probable value of each."""
     counts = np.diff(tables.cdf, axis=1)
     with np.errstate(divide="ignore"):

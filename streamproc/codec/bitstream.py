@@ -30,8 +30,10 @@ ENHANCEMENT_VERSION: Final = 1
 MAX_BASE_BYTES: Final = 255
 MAX_ENHANCEMENT_BYTES: Final = 1 << 16
 QUALITIES: Final = 16
-_HEADER_BYTES: Final = 4
+_RANGE_BYTES: Final = 4
 _CRC_BYTES: Final = 2
+HEADER_BYTES: Final = _RANGE_BYTES + _CRC_BYTES
+"""Bytes of an enhancement before its range-coded stream."""
 _SPARE_BITS: Final = 6
 _AGAIN: Final = "restore it from a backup or code the face again"
 
@@ -124,12 +126,12 @@ def pack_enhancement(enhancement: Enhancement, indexes: IntArray, tables: Enhanc
 
 def read_header(data: bytes) -> EnhancementHeader:
     """The header of an enhancement payload, without decoding it; raises CorruptCode."""
-    if not _HEADER_BYTES + _CRC_BYTES <= len(data) <= MAX_ENHANCEMENT_BYTES:
+    if not HEADER_BYTES <= len(data) <= MAX_ENHANCEMENT_BYTES:
         raise CorruptCode(f"The enhancement layer has {len(data)} bytes, which the format does not allow; {_AGAIN}.")
     version = data[0] >> 5
     if version > ENHANCEMENT_VERSION:
         raise CorruptCode(f"The enhancement layer has format version {version}: a newer streamproc is needed for it.")
-    ranges = int.from_bytes(data[1:_HEADER_BYTES], "big")
+    ranges = int.from_bytes(data[1:_RANGE_BYTES], "big")
     if version < 1 or ranges & ((1 << _SPARE_BITS) - 1):
         raise CorruptCode(f"The enhancement layer's header is none that streamproc writes; {_AGAIN}.")
     low, high = (ranges >> 15) - 255, (ranges >> _SPARE_BITS & 511) - 255
@@ -147,12 +149,12 @@ def unpack_enhancement(
     `indexes_of` computes from z the table index of each y, in y's shape; `base` is the base payload beside it.
     """
     header = read_header(data)
-    decoder = RangeDecoder(data[_HEADER_BYTES + _CRC_BYTES :], "enhancement layer")
+    decoder = RangeDecoder(data[HEADER_BYTES:], "enhancement layer")
     hyper = decoder.decode(tables.hyper_indexes, tables.hyper)
     latent = decoder.decode(indexes_of(hyper), tables.latent)
     decoder.finish()
-    stated = int.from_bytes(data[_HEADER_BYTES : _HEADER_BYTES + _CRC_BYTES], "big")
-    if stated != _checksum(base, data[:_HEADER_BYTES], hyper, latent):
+    stated = int.from_bytes(data[_RANGE_BYTES:HEADER_BYTES], "big")
+    if stated != _checksum(base, data[:_RANGE_BYTES], hyper, latent):
         raise CorruptCode(f"The enhancement layer's checksum does not match it and its base layer; {_AGAIN}.")
     return Enhancement(header, hyper, latent)
 
@@ -160,7 +162,7 @@ def unpack_enhancement(
 def _pack_header(header: EnhancementHeader) -> bytes:
     first = ENHANCEMENT_VERSION << 5 | int(header.standalone) << 4 | header.quality
     ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS
-    return bytes([first]) + ranges.to_bytes(_HEADER_BYTES - 1, "big")
+    return bytes([first]) + ranges.to_bytes(_RANGE_BYTES - 1, "big")
 
 
 def _checksum(base: bytes, header: bytes, hyper: IntArray, latent: IntArray) -> int:

@@ -22,4 +22,5 @@ class Calibration:
         alike two faces must be, for strangers who look alike come with numbers.
         """
         log_odds = self.slope * np.asarray(similarity, np.float64) + self.offset - np.log(max(searched, 1))
-        return (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
+        probability: FloatArray = (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
+        return probability

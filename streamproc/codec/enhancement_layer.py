@@ -40,8 +40,6 @@ class EnhancementLayer:
             CodeTables.from_arrays(arrays, "latent_tables"),
         )
         self._net = ResidualNet(shape.channels, shape.residual_latents, shape.qualities)
-        # What the decoder must not compute in floating point is left out of the file.
-        del self._net.hyper_prior, self._net.prior, self._net.hyper_synthesis
         weights.fill(self._net, "residual").to(device)
         self._hyper = IntegerHyperDecoder(shape.channels, shape.residual_latents, len(self.tables.latent))
         weights.fill(self._hyper, "hyper_decoder").to(device)
@@ -65,12 +63,14 @@ class EnhancementLayer:
         rate = torch.full((len(crops),), quality, dtype=torch.int64, device=self.device)
         latent = self._net.latent((residual - low[:, None, None, None]) / span, rate)
         hyper = _symbols(self._net.hyper_analysis(latent.abs()))
-        indexes = self._indexes(hyper)
+        indexes = self.indexes(hyper)
         whole = _symbols(latent)
         payloads = []
         for n in range(len(crops)):
             header = EnhancementHeader(quality, int(low[n]), int(high[n]), bool(alone[n]))
-            payloads.append(pack_enhancement(Enhancement(header, hyper[n], whole[n]), indexes[n], self.tables, bases[n]))
+            payloads.append(
+                pack_enhancement(Enhancement(header, hyper[n], whole[n]), indexes[n], self.tables, bases[n])
+            )
         return payloads
 
     @torch.inference_mode()
@@ -84,7 +84,7 @@ class EnhancementLayer:
 
     def symbols(self, payload: bytes, base: bytes) -> Enhancement:
         """The header and symbols of one payload; raises CorruptCode."""
-        found = unpack_enhancement(payload, self.tables, lambda hyper: self._indexes(hyper[None])[0], base)
+        found = unpack_enhancement(payload, self.tables, lambda hyper: self.indexes(hyper[None])[0], base)
         if found.header.quality not in self.qualities:
             raise CorruptCode(f"the enhancement layer has rate point {found.header.quality}, which this codec lacks")
         return found
@@ -101,7 +101,7 @@ class EnhancementLayer:
         under = shown.to(self.device).float().masked_fill(alone, 0)
         return (under + residual).round().clamp(0, 255).to(torch.uint8)
 
-    def _indexes(self, hyper: IntArray) -> IntArray:
+    def indexes(self, hyper: IntArray) -> IntArray:
         """(N, latents, 16, 16) int32 tables of the latents, from the (N, channels, 4, 4) hyper-latents."""
         indexes: IntArray = self._hyper(torch.from_numpy(hyper).to(self.device)).cpu().numpy()
         return indexes

@@ -65,7 +65,9 @@ class FaceCodec:
         Raises CodecError for crops of another shape or a rate point that does not exist.
         """
         if quality is not None and quality not in self.qualities:
-            raise CodecError(f"there is no quality {quality}: choose one of {self.qualities}, or None for the base alone")
+            raise CodecError(
+                f"there is no quality {quality}: choose one of {self.qualities}, or None for the base alone"
+            )
         codes: list[FaceCode] = []
         pictures = self._tensor(crops)
         for i in range(0, len(pictures), BATCH):
@@ -82,6 +84,7 @@ class FaceCodec:
         """(N, 128) float32 unit-norm features of base layers: what search compares. Raises CorruptCode."""
         return self.base.features(bases).cpu().numpy()
 
+    @torch.inference_mode()
     def reconstruct(self, bases: Sequence[bytes], enhancements: Sequence[bytes | None] | None = None) -> Image:
         """(N, 256, 256, 3) uint8 RGB pictures of base layers, finer where an enhancement is given.
 
@@ -101,6 +104,7 @@ class FaceCodec:
         """(N, 3, 256, 256) uint8 of (N, 256, 256, 3); raises CodecError for anything else."""
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
             raise CodecError(
-                f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}, 3) uint8 RGB, not {crops.shape} {crops.dtype}: align them first"
+                f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}, 3) uint8 RGB, not {crops.shape} {crops.dtype}: "
+                "align them first"
             )
         return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)

@@ -34,7 +34,7 @@ class FaceNet(nn.Module):
             if isinstance(module, BasicConv2d):
                 module.conv = fuse_conv_bn_eval(module.conv, module.bn)
                 module.bn = nn.Identity()
-        return self.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return self.eval().to(memory_format=torch.channels_last)
 
 
 def prepare(crops: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """The codec's networks: feature coder (Eqs. 2-3), appearance net, texture net (Eq. 4), residual net (Eqs. 5-6).
 
-GDN (Balle et al. 2016), the scale hyperprior (Balle et al. 2018) and their entropy models are compressai's.
+The nets are built with whichever GDN they are given: training gives compressai's, decoding the plain one below, which
+holds the numbers that training arrived at (and spares every search the seconds that importing compressai takes).
 """
 
+import itertools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import cast
 
 import torch
-from compressai.layers import GDN
-from compressai.models import ScaleHyperprior
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,20 +34,39 @@ class CodecShape:
         return asdict(self)
 
 
+class Gdn(nn.Module):
+    """Generalised divisive normalisation (Balle et al. 2016): x / sqrt(beta + gamma x^2) over the channels of
+    (N, C, H, W), or x times that root (`inverse`). To be filled from trained weights."""
+
+    def __init__(self, channels: int, inverse: bool = False) -> None:
+        super().__init__()
+        self.inverse = inverse
+        self.beta, self.gamma = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) of the same shape."""
+        norm = F.conv2d(x * x, self.gamma[:, :, None, None], self.beta)
+        return x * (norm.sqrt() if self.inverse else norm.rsqrt())
+
+
+GdnFactory = Callable[[int, bool], nn.Module]
+"""Makes a GDN of so many channels, inverse or not."""
+
+
 class _GdnStack(nn.Module):
     """Fully connected layers with GDN (or its inverse) between them; (N, inputs) -> (N, outputs)."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, inverse: bool) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, inverse: bool, gdn: GdnFactory) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, outputs)
-        self.gdn1, self.gdn2 = GDN(hidden, inverse=inverse), GDN(hidden, inverse=inverse)
+        self.gdn1, self.gdn2 = gdn(hidden, inverse), gdn(hidden, inverse)
         # Starts silent: the linear path beside it is already a good transform code.
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # compressai's GDN takes (N, C, H, W).
+        # A GDN takes (N, C, H, W).
         x = self.gdn1(self.first(x)[:, :, None, None])[:, :, 0, 0]
         x = self.gdn2(self.second(x)[:, :, None, None])[:, :, 0, 0]
         return cast(Tensor, self.last(x))
@@ -55,14 +75,15 @@ class _GdnStack(nn.Module):
 class FeatureCoder(nn.Module):
     """Feature <-> latent (Eqs. 2-3): FC-GDN-FC-GDN-FC beside a linear path, and its mirror with inverse GDN."""
 
-    def __init__(self, feature: int, latents: int, hidden: int = 256) -> None:
+    def __init__(self, feature: int, latents: int, gdn: GdnFactory = Gdn, hidden: int = 256) -> None:
         super().__init__()
-        self.linear_in, self.stack_in = nn.Linear(feature, latents), _GdnStack(feature, hidden, latents, inverse=False)
-        self.linear_out, self.stack_out = nn.Linear(latents, feature), _GdnStack(latents, hidden, feature, inverse=True)
+        self.linear_in, self.linear_out = nn.Linear(feature, latents), nn.Linear(latents, feature)
+        self.stack_in = _GdnStack(feature, hidden, latents, False, gdn)
+        self.stack_out = _GdnStack(latents, hidden, feature, True, gdn)
 
     def analyse(self, feature: Tensor) -> Tensor:
         """(N, latents) within +-20, not rounded, of (N, feature)."""
-        return (self.linear_in(feature) + self.stack_in(feature)).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        return torch.clamp(self.linear_in(feature) + self.stack_in(feature), -LATENT_LIMIT, LATENT_LIMIT)
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """(N, feature) of (N, latents)."""
@@ -80,6 +101,7 @@ class AppearanceNet(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, appearance))
 
     def forward(self, crops: Tensor) -> Tensor:
+        """(N, appearance) of (N, 3, 64, 64)."""
         return cast(Tensor, self.layers(crops * 2 - 1))
 
 
@@ -91,7 +113,7 @@ class TextureNet(nn.Module):
         super().__init__()
         widths = [features, 512, 256, 128, 64, 64, 32, 16]
         blocks = []
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (before, after) in enumerate(itertools.pairwise(widths)):
             stride, padding = (1, 0) if i == 0 else (2, 1)
             layer = nn.ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False)
             blocks.append(nn.Sequential(layer, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
@@ -112,39 +134,41 @@ class TextureNet(nn.Module):
         return pictures
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ResidualOutput:
-    """A training pass: `decoded` (N, 3, H, W), `bits` (N,) estimated for latent and hyper-latent."""
-
-    decoded: Tensor
-    bits: Tensor
-
-
 class ResidualNet(nn.Module):
-    """The enhancement layer (Eqs. 5-6): a scale hyperprior on the residual scaled to 0..1. A gain per latent channel and
-    rate point (Cui et al. 2021) lets one net serve every rate."""
+    """The enhancement layer's nets (Eqs. 5-6): analysis, synthesis and hyper-analysis of the scale hyperprior (Balle et
+    al. 2018) on the residual scaled to 0..1; the hyper-synthesis is `streamproc.codec.integer_net`.
 
-    def __init__(self, channels: int, latents: int, qualities: int) -> None:
+    A gain per latent channel and rate point (Cui et al. 2021) lets one net serve every rate.
+    """
+
+    def __init__(self, channels: int, latents: int, qualities: int, gdn: GdnFactory = Gdn) -> None:
         super().__init__()
-        model = ScaleHyperprior(channels, latents)
-        self.analysis, self.synthesis = model.g_a, model.g_s
-        self.hyper_analysis, self.hyper_synthesis = model.h_a, model.h_s
-        self.hyper_prior, self.prior = model.entropy_bottleneck, model.gaussian_conditional
+        n = channels
+        self.analysis = nn.Sequential(
+            *(_down(3, n), gdn(n, False), _down(n, n), gdn(n, False), _down(n, n), gdn(n, False), _down(n, latents))
+        )
+        self.synthesis = nn.Sequential(
+            *(_up(latents, n), gdn(n, True), _up(n, n), gdn(n, True), _up(n, n), gdn(n, True), _up(n, 3))
+        )
+        first = nn.Conv2d(latents, n, 3, padding=1)
+        self.hyper_analysis = nn.Sequential(first, nn.ReLU(), _down(n, n), nn.ReLU(), _down(n, n))
         steps = torch.linspace(-0.6, 0.6, qualities)[:, None].expand(qualities, latents)
         self.log_gain, self.log_inverse_gain = nn.Parameter(steps.clone()), nn.Parameter(-steps.clone())
 
-    def forward(self, residual: Tensor, quality: Tensor) -> ResidualOutput:
-        """One pass with noise for rounding; `residual` (N, 3, H, W) in 0..1, `quality` (N,) int64."""
-        latent = self.latent(residual, quality)
-        hyper, hyper_likelihood = self.hyper_prior(self.hyper_analysis(latent.abs()))
-        noisy, likelihood = self.prior(latent, self.hyper_synthesis(hyper))
-        bits = -(likelihood.log2().sum(dim=(1, 2, 3)) + hyper_likelihood.log2().sum(dim=(1, 2, 3)))
-        return ResidualOutput(self.picture(noisy, quality), bits)
-
     def latent(self, residual: Tensor, quality: Tensor) -> Tensor:
-        """(N, latents, H/16, W/16), not rounded."""
+        """(N, latents, H/16, W/16), not rounded, of (N, 3, H, W) in 0..1 at rate points (N,) int64."""
         return cast(Tensor, self.analysis(residual)) * self.log_gain[quality].exp()[:, :, None, None]
 
     def picture(self, latent: Tensor, quality: Tensor) -> Tensor:
         """(N, 3, H, W) decoded residual in about 0..1."""
         return cast(Tensor, self.synthesis(latent * self.log_inverse_gain[quality].exp()[:, :, None, None]))
+
+
+def _down(before: int, after: int) -> nn.Conv2d:
+    """A 5x5 convolution to half the size."""
+    return nn.Conv2d(before, after, 5, stride=2, padding=2)
+
+
+def _up(before: int, after: int) -> nn.ConvTranspose2d:
+    """A transposed 5x5 convolution to twice the size."""
+    return nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)

@@ -49,7 +49,9 @@ class CodecWeights:
         try:
             net.load_state_dict(self.part(prefix), strict=True)
         except RuntimeError as error:
-            raise WeightsError(f"the weights' part '{prefix}' does not fit this version of streamproc: {error}") from error
+            raise WeightsError(
+                f"the weights' part '{prefix}' does not fit this version of streamproc: {error}"
+            ) from error
         return net.eval().requires_grad_(False)
 
 
@@ -64,7 +66,7 @@ def tensors_hash(tensors: Mapping[str, Tensor], salt: str = "") -> str:
 
 
 def profile_path(profile: str) -> Path:
-    """The shipped file of a profile, or `profile` itself when it is a path; raises WeightsError when nothing is there."""
+    """The shipped file of a profile, or `profile` itself when it is a path; raises WeightsError when neither exists."""
     shipped = Path(str(files("streamproc.codec"))) / "weights"
     path = Path(profile) if profile.endswith(".safetensors") else shipped / f"{profile}.safetensors"
     if not path.is_file():
@@ -119,7 +121,7 @@ def trunk_path() -> Path:
 
 
 def load_trunk(expected: str | None = None) -> FaceNet:
-    """The pretrained trunk, ready for use; raises WeightsError when it is missing or is not the one `expected` (hash)."""
+    """The pretrained trunk, ready for use; raises WeightsError when it is missing or not the one `expected` (hash)."""
     path = trunk_path()
     if not path.is_file():
         raise WeightsError("the face feature's pretrained weights are not here yet: run `streamproc setup` once")

@@ -45,9 +45,7 @@ def align(image: Image, landmarks: FloatArray) -> Image:
     ).astype(np.uint8, copy=False)
 
 
-def _shrink(
-    image: Image, matrix: npt.NDArray[np.float64], factor: float
-) -> tuple[Image, npt.NDArray[np.float64]]:
+def _shrink(image: Image, matrix: npt.NDArray[np.float64], factor: float) -> tuple[Image, npt.NDArray[np.float64]]:
     """The part of `image` under the crop made smaller by about `factor`, and the matrix from it to the crop."""
     corners = np.array([[0, 0], [CROP_SIZE, 0], [0, CROP_SIZE], [CROP_SIZE, CROP_SIZE]], np.float64)
     inverse = cv2.invertAffineTransform(matrix)

@@ -8,7 +8,7 @@ import torch
 from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from facenet_pytorch.models.utils.detect_face import detect_face
 
-from streamproc.types import Detection, Image
+from streamproc.types import Array, Detection, Image
 
 THRESHOLDS = (0.6, 0.7, 0.7)
 """facenet-pytorch's thresholds of the three stages."""
@@ -27,7 +27,7 @@ class Detector(Protocol):
 
 
 class MtcnnDetector:
-    """MTCNN over a pyramid that begins at the smallest face asked for, so that its cost falls with `min_face` squared."""
+    """MTCNN over a pyramid that begins at the smallest face asked for: its cost falls with `min_face` squared."""
 
     def __init__(self, device: torch.device, min_face: int = 40) -> None:
         """Loads the three nets; `min_face` is the shortest side of a face in pixels."""
@@ -54,7 +54,7 @@ class MtcnnDetector:
         return [_detections(b, p) for b, p in zip(boxes, points, strict=True)]
 
 
-def _detections(boxes: np.ndarray, points: np.ndarray) -> list[Detection]:
+def _detections(boxes: Array, points: Array) -> list[Detection]:
     """Detections, largest first, of one picture's (n, 5) boxes with confidence and (n, 5, 2) landmarks."""
     found = [
         Detection(np.asarray(box[:4], np.float32), np.asarray(landmarks, np.float32), float(box[4]))

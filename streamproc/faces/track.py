@@ -20,7 +20,7 @@ from streamproc.types import Detection, FaceCrop, FloatArray, Frame, Image, Trac
 
 PATIENCE = 1.6
 """Seconds for which a face may go undetected and still be the same track."""
-REACH = 1.5
+REACH = 1.7
 """How far from its predicted place a face may be found again, in face sizes (as the distance below has it)."""
 TOP_SPEED = 5.0
 """Face sizes a second that a face seen only once, whose direction nobody knows, may have moved beside."""
@@ -31,7 +31,7 @@ SHOT_SPACING = timedelta(seconds=0.3)
 # and of its change.
 _NOISE, _SPEED, _ACCELERATION = 0.05, 3.0, 4.0
 # Of the distance, beside the way from the track's path: the way from its predicted place, the logarithm of the sizes.
-_GOAL_WEIGHT, _SIZE_WEIGHT = 0.25, 1.5
+_GOAL_WEIGHT, _SIZE_WEIGHT, _WAIT_COST = 0.25, 1.5, 0.3
 
 Crop = Callable[[Image, Detection], FaceCrop]
 _Points = npt.NDArray[np.float64]
@@ -67,7 +67,9 @@ class _FaceDistance(Distance):
         from_path = np.linalg.norm(places - _nearest_on_path(places, seen, predicted), axis=2)
         from_goal = np.linalg.norm(places - predicted, axis=2)
         grown = np.abs(np.log(found_sizes[:, None] / sizes))
-        distance = (from_path + _GOAL_WEIGHT * from_goal) / sizes + _SIZE_WEIGHT * grown
+        # A track that was just seen comes before one that waits where the face happens to pass.
+        waits = np.array([track.hit_counter < track.hit_counter_max - 1 for track in objects])
+        distance = (from_path + _GOAL_WEIGHT * from_goal) / sizes + _SIZE_WEIGHT * grown + _WAIT_COST * waits
         moving = np.array([track.last_distance is not None for track in objects])
         return np.where(moving & (distance > REACH), np.inf, distance).astype(np.float32)
 

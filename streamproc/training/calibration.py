@@ -5,13 +5,13 @@ import torch
 
 from streamproc.codec.calibration import Calibration
 from streamproc.training.data import NO_IDENTITY, TrainingFaces
-from streamproc.types import FloatArray
+from streamproc.types import Array, FloatArray
 
 STEPS = 400
 MAX_STRANGERS = 400_000
 
 
-def pair_similarities(features: FloatArray, identities: np.ndarray) -> tuple[FloatArray, FloatArray]:
+def pair_similarities(features: FloatArray, identities: Array) -> tuple[FloatArray, FloatArray]:
     """(similarities of pairs of one person, of pairs of two people): every pair of unit features (N, D) with known
     identities (N,)."""
     known = identities != NO_IDENTITY
@@ -47,4 +47,3 @@ def calibrate(decoded: FloatArray, data: TrainingFaces, seed: int = 1) -> Calibr
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     slope, offset, _ = numbers.detach().tolist()
     return Calibration(slope, offset)
-

@@ -18,7 +18,7 @@ from streamproc.codec.facenet import FaceNet
 from streamproc.errors import SourceNotFound
 from streamproc.faces.align import visible_share
 from streamproc.faces.finder import FaceFinder
-from streamproc.types import FloatArray, Image
+from streamproc.types import Array, FloatArray, Image
 
 SETS = ("celeba", "mebeauty", "ffhq", "congress")
 """Folders of training pictures; celeba's names begin with the identity."""
@@ -79,7 +79,7 @@ def read_picture(path: Path) -> Image:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, np.ndarray]:
+def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, Array]:
     """The arrays of one shard; pictures without a face are left out."""
     rows = []
     for path in paths:
@@ -88,7 +88,9 @@ def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, n
         if found:
             # The portrait's subject is the face nearest to the middle.
             middle = np.array([picture.shape[1], picture.shape[0]]) / 2
-            face = min(found, key=lambda f: float(np.abs((f.detection.box[:2] + f.detection.box[2:]) / 2 - middle).sum()))
+            face = min(
+                found, key=lambda f: float(np.abs((f.detection.box[:2] + f.detection.box[2:]) / 2 - middle).sum())
+            )
             visible = visible_share(face.detection.landmarks, picture.shape[1], picture.shape[0])
             identity = int(path.name.split("_")[0]) if path.parent.name == "celeba" else NO_IDENTITY
             rows.append((face.image, identity, visible, face.quality, f"{path.parent.name}/{path.name}"))
@@ -111,7 +113,8 @@ def raw_features(trunk: FaceNet, crops: npt.NDArray[np.uint8], batch: int = 32) 
         trunk(torch.from_numpy(crops[i : i + batch]).to(device).permute(0, 3, 1, 2).float()).cpu().numpy()
         for i in range(0, len(crops), batch)
     ]
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    features: FloatArray = np.concatenate(parts).astype(np.float32, copy=False)
+    return features
 
 
 def load_faces(out: Path, limit: int | None = None) -> TrainingFaces:
@@ -119,7 +122,7 @@ def load_faces(out: Path, limit: int | None = None) -> TrainingFaces:
     shards = sorted(out.glob("shard-*.npz"))
     if not shards:
         raise SourceNotFound(f"{out} holds no prepared faces: run `train faces` first")
-    columns: dict[str, list[np.ndarray]] = {}
+    columns: dict[str, list[Array]] = {}
     count = 0
     for shard in shards:
         with np.load(shard) as arrays:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from compressai.entropy_models import EntropyBottleneck
+from compressai.layers import GDN
 from compressai.models.google import get_scale_table
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from streamproc.training.loop import TrainResult
 from streamproc.training.losses import shrink
 from streamproc.training.residual import trained_residual
 from streamproc.training.texture import as_pictures, trained_base, usable
+from streamproc.types import Array
 
 PART = "export"
 PROFILE = "default"
@@ -62,10 +64,9 @@ def export(faces: Path, work: Path) -> TrainResult:
     tensors |= _tables("hyper_tables", _hyper_tables(residual.hyper_prior))
     scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
     tensors |= _tables("latent_tables", _latent_tables(scales))
-    first, _, second, _, last, _ = residual.hyper_synthesis
-    tensors |= _named("hyper_decoder", IntegerHyperDecoder.from_float(first, second, last, scales), half=False)
-    del residual.hyper_prior, residual.prior, residual.hyper_synthesis
-    tensors |= _named("residual", residual, half=True)
+    hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
+    tensors |= _named("hyper_decoder", hyper_decoder, half=False)
+    tensors |= _named("residual", residual.net, half=True)
     trunk = tensors_hash(load_file(trunk_path()))
     target = profile_path_for_writing()
     weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), tensors)
@@ -93,7 +94,7 @@ def profile_path_for_writing() -> Path:
     return Path(__file__).parent.parent / "codec" / "weights" / f"{PROFILE}.safetensors"
 
 
-def _bases(codec: FaceCodec, crops: np.ndarray, features: np.ndarray) -> list[bytes]:
+def _bases(codec: FaceCodec, crops: Array, features: Array) -> list[bytes]:
     """Base payloads of crops whose raw features are known."""
     payloads: list[bytes] = []
     for i in range(0, len(crops), 256):
@@ -102,17 +103,23 @@ def _bases(codec: FaceCodec, crops: np.ndarray, features: np.ndarray) -> list[by
     return payloads
 
 
-def _tar(features: np.ndarray, identities: np.ndarray) -> float:
+def _tar(features: Array, identities: Array) -> float:
     """Share of same-person pairs above the similarity that 1 in 1,000 pairs of strangers reach."""
     same, other = pair_similarities(features, identities)
     return float((same > np.quantile(other, 0.999)).mean())
 
 
 def _named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
-    """A net's tensors under `prefix.`, its large matrices as float16 where `half`."""
+    """A net's tensors under `prefix.`, its large matrices as float16 where `half`, its GDNs as beta and gamma alone."""
+    state = net.state_dict()
+    for name, module in net.named_modules():
+        if isinstance(module, GDN):
+            state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{name}.")}
+            state[f"{name}.beta"] = module.beta_reparam(module.beta).detach()
+            state[f"{name}.gamma"] = module.gamma_reparam(module.gamma).detach()
     return {
         f"{prefix}.{name}": (tensor.half() if half and _halves(tensor) else tensor).detach().contiguous().clone()
-        for name, tensor in net.state_dict().items()
+        for name, tensor in state.items()
     }
 
 
@@ -132,11 +139,12 @@ def _tables(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _density(prior: EntropyBottleneck, limit: int) -> np.ndarray:
+def _density(prior: EntropyBottleneck, limit: int) -> Array:
     """(C, 2 * limit + 1) the entropy model's probability of each integer within +-limit."""
     grid = torch.arange(-limit, limit + 1, dtype=torch.float32).expand(prior.channels, 1, -1)
     likelihood, _, _ = prior._likelihood(grid)
-    return likelihood[:, 0].double().numpy()
+    density: Array = likelihood[:, 0].double().numpy()
+    return density
 
 
 def _base_tables(nets: list[CodedVector], latents: list[Tensor]) -> CodeTables:

@@ -1,7 +1,7 @@
 """Training of the identity feature's coder (Eqs. 2-3).
 
-L = ||f - f_rec||^2 + l * bits: the paper's l1 * ||c||_1 stands for the rate; here the learned entropy model gives the rate
-itself.
+L = ||f - f_rec||^2 + l * bits: the paper's l1 * ||c||_1 stands for the rate; here the learned entropy model gives the
+rate itself.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from compressai.entropy_models import EntropyBottleneck
+from compressai.layers import GDN
 from torch import Tensor, nn
 
 from streamproc.codec.networks import CodecShape, FeatureCoder
@@ -28,7 +29,7 @@ class CodedVector(nn.Module):
 
     def __init__(self, feature: int, latents: int) -> None:
         super().__init__()
-        self.coder = FeatureCoder(feature, latents)
+        self.coder = FeatureCoder(feature, latents, GDN)
         self.prior = EntropyBottleneck(latents, init_scale=8)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:

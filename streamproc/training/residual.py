@@ -1,9 +1,12 @@
-"""Training of the enhancement layer (Eqs. 5-6): SATD of the picture + l * bits per pixel, every rate point in one net."""
+"""Training of the enhancement layer (Eqs. 5-6): SATD of the picture + l * bits a pixel, every rate point in one net."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+from compressai.layers import GDN
+from torch import Tensor, nn
 
 from streamproc.codec.networks import CodecShape, ResidualNet
 from streamproc.training.data import load_faces
@@ -20,9 +23,37 @@ MAX_FACES = 6000
 """Faces whose base pictures are made at the start: a patch of each is seen about once in a short run."""
 
 
-def residual_net(shape: CodecShape) -> ResidualNet:
-    """The residual net of a codec of that shape, untrained."""
-    return ResidualNet(shape.channels, shape.residual_latents, shape.qualities)
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualOutput:
+    """A training pass: `decoded` (N, 3, H, W), `bits` (N,) estimated for latent and hyper-latent."""
+
+    decoded: Tensor
+    bits: Tensor
+
+
+class Hyperprior(nn.Module):
+    """The residual net with all that training needs beside it: the float hyper-synthesis and the entropy models."""
+
+    def __init__(self, shape: CodecShape) -> None:
+        super().__init__()
+        n = shape.channels
+        self.net = ResidualNet(n, shape.residual_latents, shape.qualities, GDN)
+        first, second = (nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1) for _ in range(2))
+        last = nn.Conv2d(n, shape.residual_latents, 3, padding=1)
+        self.hyper_layers = (first, second, last)
+        self.hyper_synthesis = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last, nn.ReLU())
+        self.hyper_prior, self.prior = EntropyBottleneck(n), GaussianConditional(None)
+
+    def forward(self, residual: Tensor, quality: Tensor) -> ResidualOutput:
+        """One pass with noise for rounding; `residual` (N, 3, H, W) in 0..1, `quality` (N,) int64.
+
+        Under autocast the convolutions run in bfloat16; latents and likelihoods stay float32, for they are the code.
+        """
+        latent = self.net.latent(residual, quality).float()
+        hyper, hyper_likelihood = self.hyper_prior(self.net.hyper_analysis(latent.abs()).float())
+        noisy, likelihood = self.prior(latent, self.hyper_synthesis(hyper).float())
+        bits = -(likelihood.log2().sum(dim=(1, 2, 3)) + hyper_likelihood.log2().sum(dim=(1, 2, 3)))
+        return ResidualOutput(self.net.picture(noisy, quality).float(), bits)
 
 
 @torch.no_grad()
@@ -47,7 +78,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     low = rest.flatten(1).min(dim=1).values.float()[:, None, None, None]
     high = rest.flatten(1).max(dim=1).values.float()[:, None, None, None]
     prices = torch.tensor(BIT_PRICES, device=device)
-    net = residual_net(CodecShape()).to(device)
+    net = Hyperprior(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(rest), (plan.batch,))
@@ -58,7 +89,8 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         span = (high[chosen] - low[chosen]).clamp(min=1).to(device)
         scaled = (patch.to(device) - low[chosen].to(device)) / span
         quality = torch.randint(len(BIT_PRICES), (plan.batch,), device=device)
-        out = net(scaled, quality)
+        with torch.autocast(scaled.device.type, torch.bfloat16):
+            out = net(scaled, quality)
         distortion = satd((out.decoded - scaled) * span / 255)
         rate = out.bits / PATCH**2
         total = ((distortion + prices[quality] * rate) / prices[quality].sqrt()).mean()
@@ -72,8 +104,8 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     return fit(PART, net, losses, work, plan, progress)
 
 
-def trained_residual(work: Path) -> ResidualNet:
+def trained_residual(work: Path) -> Hyperprior:
     """The residual net of a finished run."""
-    net = residual_net(CodecShape())
+    net = Hyperprior(CodecShape())
     load_trained(net, work, PART)
     return net

@@ -17,8 +17,12 @@ from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trai
 from streamproc.training.losses import satd, shrink
 
 PART = "texture"
-BIT_PRICE = 1e-4
+BIT_PRICE = 3e-5
 """SATD (pixels in 0..1) that one bit of appearance must save."""
+PRICE_WARM_UP = 0.5
+"""Share of the steps in which the price rises from nothing: asked at once, an untrained net would learn to say nothing."""
+START_STEP = 0.2
+"""Quantiser step that the appearance starts with, in units of the untrained net's output."""
 FINE_SHARE = 0.15
 """Share of the steps, the last ones, that train all three levels."""
 FINE_BATCH = 8
@@ -33,19 +37,26 @@ class BaseNet(nn.Module):
         super().__init__()
         self.appearance = AppearanceNet(shape.appearance)
         self.coded = CodedVector(shape.appearance, shape.appearance_latents)
+        with torch.no_grad():
+            start = torch.eye(shape.appearance_latents, shape.appearance)
+            self.coded.coder.linear_in.weight.copy_(start / START_STEP)
+            self.coded.coder.linear_out.weight.copy_(start.T * START_STEP)
         self.texture = TextureNet(shape.identity + shape.appearance)
 
     def forward(self, identity: Tensor, small: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
         """(pictures of the levels, bits (N,)) with noise for rounding, from decoded identity features (N, 128) and
         crops (N, 3, 64, 64) in 0..1."""
         decoded, bits = self.coded(self.appearance(small))
-        return self.texture(torch.cat([identity, decoded], dim=1), levels), bits
+        # The latent stays in float32: its rounding is the code. The pictures bear bfloat16, at twice the speed.
+        with torch.autocast(small.device.type, torch.bfloat16):
+            pictures = self.texture(torch.cat([identity, decoded], dim=1), levels)
+        return [picture.float() for picture in pictures], bits
 
     @torch.no_grad()
     def picture(self, identity: Tensor, small: Tensor) -> Tensor:
         """(N, 3, 256, 256) in 0..1, as the decoder will show it."""
         decoded = self.coded.rounded(self.appearance(small))
-        return self.texture(torch.cat([identity, decoded], dim=1))[-1].clamp(0, 1)
+        return torch.clamp(self.texture(torch.cat([identity, decoded], dim=1))[-1], 0, 1)
 
 
 def usable(data: TrainingFaces) -> Tensor:
@@ -66,7 +77,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     identities = identity_coder.rounded(torch.from_numpy(data.features)).to(device)
     crops, rows = torch.from_numpy(data.crops), usable(data)
     small = torch.cat([shrink(as_pictures(crops[i : i + 512]), 64).half() for i in range(0, len(crops), 512)])
-    net = BaseNet(CodecShape()).to(device)
+    net = BaseNet(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fine_from = int(plan.steps * (1 - FINE_SHARE))
 
     def losses(step: int) -> dict[str, Tensor]:
@@ -82,7 +93,8 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         pictures, bits = net(identities[chosen], targets[0], len(targets))
         each = [satd(picture - target).mean() for picture, target in zip(pictures, targets, strict=True)]
         distortion, rate = torch.stack(each).sum(), bits.mean()
-        total = distortion + BIT_PRICE * len(targets) * rate
+        price = BIT_PRICE * min(1.0, step / (PRICE_WARM_UP * plan.steps))
+        total = distortion + price * len(targets) * rate
         return {"loss": total, "satd64": each[0], "bits": rate}
 
     return fit(PART, net, losses, work, plan, progress)
