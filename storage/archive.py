@@ -83,6 +83,11 @@ class Archive:
 
     # Reading
 
+    def completed_source(self, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
+        """What the ingest that completed this file at this camera in this codec came to; None when none did."""
+        with self._reading() as connection:
+            return reading.completed_source(connection, camera, content_hash, codec_id)
+
     def base_layers(
         self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
     ) -> BaseLayers:

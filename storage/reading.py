@@ -33,6 +33,18 @@ def source_result(row: Row[Any], camera: str) -> SourceResult:
     )
 
 
+def completed_source(connection: Connection, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
+    """What the ingest that completed this content at this camera in this codec came to; None when none did."""
+    found = (
+        select(Source.__table__)
+        .join_from(Source, Camera, Source.camera_key == Camera.key)
+        .join(Codec, Source.codec_key == Codec.key)
+        .where(Camera.name == camera, Source.content_hash == content_hash, Codec.id == codec_id, Source.complete)
+    )
+    row = connection.execute(found).first()
+    return None if row is None else source_result(row, camera)
+
+
 def base_layers(
     connection: Connection, codec_id: str, cameras: Sequence[str], since: datetime | None, until: datetime | None
 ) -> BaseLayers:

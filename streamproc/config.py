@@ -49,7 +49,7 @@ class DetectSettings(Section):
     """CPU threads of the process."""
     shots: Count = 3
     """Best pictures kept of a track."""
-    min_detections: Count = 2
+    min_detections: Count = 3
     """Detections without which a track is taken for an error."""
 
 

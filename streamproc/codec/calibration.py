@@ -18,9 +18,10 @@ class Calibration:
     def probability(self, similarity: FloatArray, searched: int) -> FloatArray:
         """(N,) probability that each is the person asked for, by Bayes' rule.
 
-        Before looking, one of the `searched` tracks is expected to be that person: the more were searched, the more
-        alike two faces must be, for strangers who look alike come with numbers.
+        Before looking, that person is as likely absent as hidden behind one of the `searched` faces: the more were
+        compared, the more alike two faces must be, for strangers who look alike come with numbers.
         """
-        log_odds = self.slope * np.asarray(similarity, np.float64) + self.offset - np.log(max(searched, 1))
+        prior = -np.log(max(2 * searched - 1, 1))
+        log_odds = self.slope * np.asarray(similarity, np.float64) + self.offset + prior
         probability: FloatArray = (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
         return probability

@@ -98,7 +98,9 @@ class AppearanceNet(nn.Module):
         layers: list[nn.Module] = []
         for before, after in [(3, 48), (48, 96), (96, 128), (128, 192)]:
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1)]
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, appearance))
+        # The last norm keeps every dimension alive: without it some run into the latent's limit and others fade.
+        norm = nn.BatchNorm1d(appearance, affine=False)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, appearance), norm)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(N, appearance) of (N, 3, 64, 64)."""

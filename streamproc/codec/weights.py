@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.facenet import FaceNet
 from streamproc.codec.networks import CodecShape
+from streamproc.codec.profiles import profile_path
 from streamproc.config import cache_dir
 from streamproc.errors import WeightsError
 
@@ -50,7 +50,7 @@ class CodecWeights:
             net.load_state_dict(self.part(prefix), strict=True)
         except RuntimeError as error:
             raise WeightsError(
-                f"the weights' part '{prefix}' does not fit this version of streamproc: {error}"
+                f"the weights' part '{prefix}' is not of this version of streamproc: use the file that came with it"
             ) from error
         return net.eval().requires_grad_(False)
 
@@ -63,16 +63,6 @@ def tensors_hash(tensors: Mapping[str, Tensor], salt: str = "") -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def profile_path(profile: str) -> Path:
-    """The shipped file of a profile, or `profile` itself when it is a path; raises WeightsError when neither exists."""
-    shipped = Path(str(files("streamproc.codec"))) / "weights"
-    path = Path(profile) if profile.endswith(".safetensors") else shipped / f"{profile}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in shipped.glob("*.safetensors"))) or "none"
-        raise WeightsError(f"there is no codec '{profile}': give a .safetensors file or one of the profiles ({known})")
-    return path
 
 
 def save_weights(weights: CodecWeights, path: Path) -> None:

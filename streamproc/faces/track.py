@@ -80,7 +80,7 @@ class TrackBuilder:
     The same detections give the same tracks and ordinals again.
     """
 
-    def __init__(self, rate: float, shots: int = 3, min_detections: int = 2) -> None:
+    def __init__(self, rate: float, shots: int = 3, min_detections: int = 3) -> None:
         """`rate`: frames per second that are searched for faces; `shots`: how many a track keeps; `min_detections`: a
         track with fewer is taken for a false alarm and dropped."""
         self._rate = rate

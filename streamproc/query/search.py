@@ -20,7 +20,7 @@ class ProbabilityScale(Protocol):
     """What turns a similarity into a probability."""
 
     def probability(self, similarity: FloatArray, searched: int, /) -> FloatArray:
-        """That it is the same person, given how many tracks were searched: (N,) of (N,) cosines."""
+        """That it is the same person, given how many faces were compared: (N,) of (N,) cosines."""
         ...
 
 
@@ -84,7 +84,7 @@ def search(
         similarities = codec.features([layers.payloads[k] for k in sound]) @ feature
         best = _best_of_tracks(similarities, [layers.track_ids[k] for k in sound], top)
         records = archive.faces([layers.face_ids[sound[k]] for k in best])
-        probabilities = codec.calibration.probability(similarities[best], searched)
+        probabilities = codec.calibration.probability(similarities[best], len(sound))
         found = [
             Match(record, float(similarity), float(probability))
             for record, similarity, probability in zip(records, similarities[best], probabilities, strict=True)

@@ -1,14 +1,19 @@
 """Calibration: similarities of labelled faces to a likelihood ratio."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
 from streamproc.codec.calibration import Calibration
-from streamproc.training.data import NO_IDENTITY, TrainingFaces
+from streamproc.training.data import NO_IDENTITY
 from streamproc.types import Array, FloatArray
 
 STEPS = 400
-MAX_STRANGERS = 400_000
+MIN_GROUP = 40
+"""Faces under which a group's pairs are too few to fit on."""
+GROUPED = "mebeauty"
+"""The set whose names tell sex and ethnic group: <sex>_<group>_<name>."""
 
 
 def pair_similarities(features: FloatArray, identities: Array) -> tuple[FloatArray, FloatArray]:
@@ -22,14 +27,30 @@ def pair_similarities(features: FloatArray, identities: Array) -> tuple[FloatArr
     return similarity[same], similarity[~same]
 
 
-def calibrate(decoded: FloatArray, data: TrainingFaces, seed: int = 1) -> Calibration:
-    """The logistic fit of decoded features (N, 128) of labelled faces, the two classes weighing the same.
+def strangers_alike(features: FloatArray, names: Array) -> list[FloatArray]:
+    """The similarities of every pair within one sex and ethnic group, a row a group: strangers as alike as the
+    population of one place may be, and harder to tell apart than any two people of the world."""
+    kinds = np.array(["_".join(name.split("/")[1].split("_")[:2]) for name in names.tolist()])
+    groups = (features[kinds == kind] for kind in sorted(set(kinds.tolist())))
+    return [(g @ g.T)[np.triu_indices(len(g), 1)] for g in groups if len(g) >= MIN_GROUP]
+
+
+def calibrate(same: FloatArray, strangers: Iterable[FloatArray]) -> Calibration:
+    """The most cautious of the fits of similarities of one person against each group of strangers.
+
+    Groups differ in how alike a net finds their faces. The fit that asks for the highest similarity is kept, so that
+    no group suffers more false matches than a probability says.
+    """
+    fits = [fit(same, group) for group in strangers]
+    return max(fits, key=lambda found: -found.offset / found.slope)
+
+
+def fit(same: FloatArray, other: FloatArray) -> Calibration:
+    """The logistic fit of similarities of one person and of two, both classes weighing the same.
 
     A third number, the share of wrong labels, is fitted beside slope and offset and thrown away: without it a few
     mislabelled pairs flatten the slope.
     """
-    same, other = pair_similarities(decoded, data.identities)
-    other = np.random.default_rng(seed).choice(other, min(len(other), MAX_STRANGERS), replace=False)
     positive, negative = torch.from_numpy(same).double(), torch.from_numpy(other).double()
     numbers = torch.tensor([20.0, -8.0, -4.0], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([numbers], max_iter=STEPS, line_search_fn="strong_wolfe")

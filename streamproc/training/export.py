@@ -17,8 +17,9 @@ from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.networks import LATENT_LIMIT, CodecShape
+from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash, trunk_path
-from streamproc.training.calibration import calibrate, pair_similarities
+from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces
 from streamproc.training.feature import CodedVector, trained_identity
 from streamproc.training.loop import TrainResult
@@ -68,30 +69,27 @@ def export(faces: Path, work: Path) -> TrainResult:
     tensors |= _named("hyper_decoder", hyper_decoder, half=False)
     tensors |= _named("residual", residual.net, half=True)
     trunk = tensors_hash(load_file(trunk_path()))
-    target = profile_path_for_writing()
+    target = shipped_folder() / f"{PROFILE}.safetensors"
     weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), tensors)
     codec = FaceCodec(weights, torch.device("cpu"))
     labelled = data.held_out() & (data.identities != NO_IDENTITY)
     bases = _bases(codec, data.crops[labelled], data.features[labelled])
     decoded = codec.features(bases)
-    held = type(data)(**{name: getattr(data, name)[labelled] for name in data.__dataclass_fields__})
-    calibration = calibrate(decoded, held)
+    grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
+    strangers = codec.features(_bases(codec, data.crops[grouped], data.features[grouped]))
+    same, _ = pair_similarities(decoded, data.identities[labelled])
+    calibration = calibrate(same, strangers_alike(strangers, data.names[grouped]))
     save_weights(CodecWeights(PROFILE, CodecShape(), trunk, calibration, tensors), target)
     lengths = [len(b) for b in bases]
     metrics = {
         "base_bytes_mean": float(np.mean(lengths)),
         "base_bytes_max": float(np.max(lengths)),
-        "tar_raw_far_1e-3": _tar(data.features[labelled], held.identities),
-        "tar_decoded_far_1e-3": _tar(decoded, held.identities),
+        "tar_raw_far_1e-3": _tar(data.features[labelled], data.identities[labelled]),
+        "tar_decoded_far_1e-3": _tar(decoded, data.identities[labelled]),
         "calibration_slope": calibration.slope,
         "calibration_offset": calibration.offset,
     }
     return TrainResult(PART, 1, time.monotonic() - started, str(target), metrics)
-
-
-def profile_path_for_writing() -> Path:
-    """Where the exported file belongs: among the package's weights."""
-    return Path(__file__).parent.parent / "codec" / "weights" / f"{PROFILE}.safetensors"
 
 
 def _bases(codec: FaceCodec, crops: Array, features: Array) -> list[bytes]:

@@ -1,8 +1,9 @@
 """Training of the appearance net, its coder and the texture net (Eq. 4), end to end.
 
-L = sum over three scales of SATD(x_s, picture_s) + l * bits, the texture net given the *decoded* identity feature and
-the decoded appearance. Most steps train the 64x64 level alone, which holds nearly all that a base layer can say; the
-last ones train all three.
+L = sum over three scales of (SATD(x_s, picture_s) + 10 MSE) + l * bits; the texture net is given the *decoded* identity
+feature and the decoded appearance. The paper has SATD alone. In an 8x8 block the mean is one of 64 coefficients: with
+SATD alone brightness and pose are hardly learned (11.7 dB after 120 steps, against 15.7 dB with MSE alone). Most steps
+train the 64x64 level, which holds nearly all that a base layer can say; the last ones train all three.
 """
 
 from pathlib import Path
@@ -17,12 +18,14 @@ from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trai
 from streamproc.training.losses import satd, shrink
 
 PART = "texture"
-BIT_PRICE = 3e-5
-"""SATD (pixels in 0..1) that one bit of appearance must save."""
+BIT_PRICE = 2e-4
+"""Distortion (pixels in 0..1) that one bit of appearance must save."""
+SQUARED_WEIGHT = 10.0
+"""Weight of the mean squared error beside SATD."""
 PRICE_WARM_UP = 0.5
-"""Share of the steps in which the price rises from nothing: asked at once, an untrained net would learn to say nothing."""
-START_STEP = 0.2
-"""Quantiser step that the appearance starts with, in units of the untrained net's output."""
+"""Share of the steps in which the price rises from nothing: asked at once, an untrained net learns to say nothing."""
+START_STEP = 0.25
+"""Quantiser step that the appearance, whose dimensions have deviation 1, starts with."""
 FINE_SHARE = 0.15
 """Share of the steps, the last ones, that train all three levels."""
 FINE_BATCH = 8
@@ -91,11 +94,12 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         if torch.rand(()) < 0.5:
             targets = [target.flip(-1) for target in targets]
         pictures, bits = net(identities[chosen], targets[0], len(targets))
-        each = [satd(picture - target).mean() for picture, target in zip(pictures, targets, strict=True)]
-        distortion, rate = torch.stack(each).sum(), bits.mean()
+        errors = [picture - target for picture, target in zip(pictures, targets, strict=True)]
+        each = torch.stack([satd(error).mean() + SQUARED_WEIGHT * error.square().mean() for error in errors])
+        distortion, rate = each.sum(), bits.mean()
         price = BIT_PRICE * min(1.0, step / (PRICE_WARM_UP * plan.steps))
         total = distortion + price * len(targets) * rate
-        return {"loss": total, "satd64": each[0], "bits": rate}
+        return {"loss": total, "mse64": errors[0].square().mean(), "bits": rate}
 
     return fit(PART, net, losses, work, plan, progress)
 

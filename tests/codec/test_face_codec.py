@@ -1,6 +1,7 @@
 """The codec's door: shapes, bytes, determinism, hostile input."""
 
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -132,8 +133,11 @@ def test_the_coder_stays_within_a_byte_of_the_ideal(codec: FaceCodec, codes: lis
 def machine(threads: int, onednn: bool) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    with torch.backends.mkldnn.flags(enabled=onednn):
-        yield
+    with warnings.catch_warnings():
+        # torch warns of Intel GPUs whenever these flags are set.
+        warnings.simplefilter("ignore", UserWarning)
+        with torch.backends.mkldnn.flags(enabled=onednn):
+            yield
     torch.set_num_threads(before)
 
 

@@ -1,0 +1,107 @@
+"""A photo and an archive in, an answer out: what `search`, `demo` and `evaluate` share. Importing it loads torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image as Picture
+from PIL import ImageOps
+
+from storage import Archive
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.config import Settings
+from streamproc.errors import NotVideo, SourceNotFound
+from streamproc.faces.finder import FaceFinder
+from streamproc.query import SearchResult, ask_photo, search
+from streamproc.types import FaceCrop, Image
+
+
+def read_photo(path: Path) -> Image:
+    """The picture (H, W, 3) uint8 RGB, upright as its camera meant it.
+
+    Raises SourceNotFound, or NotVideo when the file is no picture.
+    """
+    try:
+        with Picture.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except FileNotFoundError as error:
+        raise SourceNotFound(f"'{path}' does not exist: give a picture of the person.") from error
+    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError) as error:
+        raise NotVideo(f"'{path}' is no picture that can be read: give a JPEG or PNG of the person.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A photo that was searched for; `face` is the aligned face in it, `found` the best match's id."""
+
+    photo: Path
+    face: Image
+    verdict: str
+    sentence: str
+    probability: float
+    found: str | None
+
+
+class Asker:
+    """The models that a question needs, loaded once."""
+
+    def __init__(self, finder: FaceFinder, codec: FaceCodec) -> None:
+        self.finder = finder
+        self.codec = codec
+
+    @classmethod
+    def load(cls, settings: Settings) -> Self:
+        """Finder and codec as the settings say."""
+        detect, encode = settings.detect, settings.encode
+        return cls(FaceFinder.load(detect.device, detect.min_face), FaceCodec.load(encode.profile, encode.device))
+
+    def face(self, path: Path, number: int | None = None) -> FaceCrop:
+        """The one face of the photo, or face `number` of several, 1 the leftmost.
+
+        Raises NoFace, SeveralFaces, and what `read_photo` raises.
+        """
+        return ask_photo(read_photo(path), self.finder.find, number, f"'{path}'")
+
+    def ask(
+        self,
+        archive: Archive,
+        face: FaceCrop,
+        cameras: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        top: int = 10,
+    ) -> SearchResult:
+        """Who this is: the face goes through the same codec as those in the archive."""
+        code = self.codec.encode(face.image[None], None)[0]
+        feature = self.codec.features([code.base])[0]
+        return search(archive, self.codec, feature, cameras, since, until, top)
+
+    def answer(self, archive: Archive, photo: Path) -> Answer:
+        """The answer about the one face of a photo, with its picture."""
+        face = self.face(photo)
+        result = self.ask(archive, face)
+        best = result.matches[0] if result.matches else None
+        return Answer(
+            photo,
+            face.image,
+            result.verdict,
+            answer_sentence(result),
+            best.probability if best else 0.0,
+            best.record.id if best else None,
+        )
+
+
+def answer_sentence(result: SearchResult) -> str:
+    """The verdict for people."""
+    tracks = f"{result.searched} track{'' if result.searched == 1 else 's'}"
+    if result.verdict == "no match":
+        return f"No match: nobody in the {tracks} searched is likely to be this person."
+    best = result.matches[0]
+    seen = best.record.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"Match: seen by {best.record.camera_id} at {seen}, "
+        f"with a probability of {best.probability:.1%} ({tracks} searched)."
+    )

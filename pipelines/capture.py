@@ -1,0 +1,42 @@
+"""The capture stage: one process a source, from `media` into shared memory. Never imports torch."""
+
+import time
+from multiprocessing.connection import Connection
+
+from pipelines.channels import FrameWriter
+from pipelines.messages import Beat, Ended, Opened, SourceDone, SourceJob
+from pipelines.worker import Control
+from streamproc.config import CaptureSettings
+from streamproc.errors import SourceError
+from streamproc.media.source import VideoSource, is_picture
+from streamproc.types import SourceResult
+
+
+def run(control: Control, connection: Connection, job: SourceJob, settings: CaptureSettings) -> None:
+    """Gives on the frames of one source, then says how it ended.
+
+    A source that cannot even be opened is reported to the supervisor, past the stages that never heard of it.
+    """
+    begun = time.monotonic()
+    writer = FrameWriter(connection, job.key, settings.slots, lambda: control.beat(Beat()))
+    try:
+        with VideoSource(job.uri, job.camera, job.started_at, settings.max_rate) as source:
+            rate = min(settings.max_rate, float(source.info.rate or settings.max_rate))
+            writer.send(Opened(job, source.started_at, rate, is_picture(job.uri), begun))
+            error = _give_on(source, writer, control)
+            writer.send(Ended(job, source.frames, source.corrupt, error=error))
+    except SourceError as failure:
+        seconds = time.monotonic() - begun
+        result = SourceResult(job.camera, job.source, seconds=seconds, error=str(failure))
+        control.send(SourceDone(job.key, result))
+
+
+def _give_on(source: VideoSource, writer: FrameWriter, control: Control) -> str | None:
+    """What ended the source too early, None if nothing did."""
+    try:
+        for frame in source:
+            writer.put(frame)
+            control.beat(Beat(source.frames, source.info.frames_expected))
+    except SourceError as failure:
+        return str(failure)
+    return None

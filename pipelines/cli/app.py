@@ -1,0 +1,26 @@
+"""All commands in one application."""
+
+import typer
+
+from pipelines.cli import asking, care, filling, study
+
+app = typer.Typer(
+    name="streamproc",
+    help="Archives the faces of surveillance video in a few bytes each; finds and shows them again.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    filling.demo,
+    filling.ingest,
+    asking.search,
+    asking.reconstruct,
+    care.info,
+    study.train,
+    study.evaluate,
+    study.setup,
+):
+    app.command()(command)

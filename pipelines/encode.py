@@ -1,0 +1,118 @@
+"""The coding stage: one process, from tracks to coded tracks."""
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from pipelines.channels import Inbox
+from pipelines.messages import Beat, CodecReady, Downstream, TrackCoded, TrackFound
+from pipelines.worker import BEAT_SECONDS, Control
+from streamproc.config import EncodeSettings
+from streamproc.types import CodedFace, CodedTrack, FaceCode, FaceCrop, FrameTime, Image, Track
+
+WAITING = 64
+"""Messages that may wait; a track is about 0.6 MB."""
+
+
+class Coder(Protocol):
+    """What the stage needs of `streamproc.codec.face_codec.FaceCodec`."""
+
+    @property
+    def codec_id(self) -> str:
+        """The name of its weights."""
+        ...
+
+    @property
+    def profile(self) -> str:
+        """The name that they were loaded by."""
+        ...
+
+    def encode(self, crops: Image, quality: int | None, /) -> Sequence[FaceCode]:
+        """The codes of (N, 256, 256, 3) uint8 RGB."""
+        ...
+
+
+def run(
+    control: Control, connection: Connection, outbox: Connection, settings: EncodeSettings, crops: Path | None
+) -> None:
+    """Loads the codec, then codes tracks for ever; they may come in meanwhile."""
+    inbox = Inbox(connection, WAITING)
+    from streamproc.codec.face_codec import FaceCodec
+
+    code(control, inbox, outbox, settings, crops, FaceCodec.load(settings.profile, settings.device))
+
+
+def code(
+    control: Control, inbox: Inbox, outbox: Connection, settings: EncodeSettings, crops: Path | None, codec: Coder
+) -> None:
+    """Codes tracks for ever, and keeps the original crops in the folder `crops` where a report wants them."""
+    outbox.send(CodecReady(codec.codec_id, codec.profile))
+    while True:
+        control.beat(Beat())
+        news = _take(inbox, settings.batch)
+        tracks = [message.track for message in news if isinstance(message, TrackFound)]
+        coded = iter(code_tracks(codec, tracks, settings.quality))
+        for message in news:
+            if not isinstance(message, TrackFound):
+                outbox.send(message)
+                continue
+            track = next(coded)
+            if crops is not None:
+                keep_crops(crops, message.track, track)
+            outbox.send(TrackCoded(message.key, track))
+
+
+def _take(inbox: Inbox, batch: int) -> list[Downstream]:
+    """What is waiting, with about `batch` faces at most, in its order."""
+    news: list[Downstream] = []
+    faces = 0
+    message = inbox.get(BEAT_SECONDS)
+    while message is not None:
+        news.append(message)
+        faces += len(message.track.shots) if isinstance(message, TrackFound) else 0
+        message = inbox.waiting() if faces < batch else None
+    return news
+
+
+def code_tracks(codec: Coder, tracks: Sequence[Track], quality: int | None) -> list[CodedTrack]:
+    """The tracks with their shots coded, all shots in one batch."""
+    shots = [shot for track in tracks for shot in track.shots]
+    if not shots:
+        return [_coded(track, []) for track in tracks]
+    codes = iter(codec.encode(np.stack([shot.image for shot in shots]), quality))
+    return [_coded(track, [next(codes) for _ in track.shots]) for track in tracks]
+
+
+def _coded(track: Track, codes: Sequence[FaceCode]) -> CodedTrack:
+    faces = tuple(_face(shot, code) for shot, code in zip(track.shots, codes, strict=True))
+    return CodedTrack(track.ordinal, track.started_at, track.ended_at, track.detections, faces)
+
+
+def _face(shot: FaceCrop, code: FaceCode) -> CodedFace:
+    found = shot.detection
+    x0, y0, x1, y1 = (float(edge) for edge in found.box)
+    landmarks = tuple((float(x), float(y)) for x, y in found.landmarks)
+    checksum = zlib.crc32(code.base)
+    return CodedFace(_time(shot), (x0, y0, x1, y1), landmarks, found.confidence, shot.quality, code, checksum)
+
+
+def _time(shot: FaceCrop) -> FrameTime:
+    assert shot.time is not None, "a track's shots come out of frames"
+    return shot.time
+
+
+def keep_crops(folder: Path, track: Track, coded: CodedTrack) -> None:
+    """Nothing; the track's crops lie in `folder` as PNG, each under its code's name."""
+    for shot, face in zip(track.shots, coded.faces, strict=True):
+        cv2.imwrite(str(folder / crop_name(face.code)), cv2.cvtColor(shot.image, cv2.COLOR_RGB2BGR))
+
+
+def crop_name(code: FaceCode) -> str:
+    """File name of the original crop of a code; whoever reads the code out of the archive finds the crop by it."""
+    return hashlib.sha256(code.base + (code.enhancement or b"")).hexdigest()[:24] + ".png"

@@ -1,0 +1,44 @@
+"""Archived faces as picture files. Importing it loads torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image as Picture
+
+from storage import Archive
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.config import Settings
+from streamproc.query import Reconstructor
+from streamproc.types import FaceCode, Layer
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPicture:
+    """A picture file; `bytes` is what it was decoded from."""
+
+    face_id: str
+    path: Path
+    layer: Layer
+    bytes: int
+
+
+def write_pictures(
+    archive: Archive, settings: Settings, face_ids: Sequence[str], layer: Layer, folder: Path
+) -> list[WrittenPicture]:
+    """One PNG a face in `folder`; errors as `Reconstructor.pictures`."""
+    codec = FaceCodec.load(settings.encode.profile, settings.encode.device)
+    images = Reconstructor(archive, codec).pictures(face_ids, layer)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[WrittenPicture] = []
+    for face_id, image in zip(face_ids, images, strict=True):
+        path = folder / f"{face_id}-{layer}.png"
+        Picture.fromarray(image).save(path)
+        written.append(WrittenPicture(face_id, path, layer, coded_bytes(archive.code(face_id), layer)))
+    return written
+
+
+def coded_bytes(code: FaceCode, layer: Layer) -> int:
+    """Bytes that a layer's picture is decoded from: the full one needs both."""
+    enhancement = code.enhancement if layer is Layer.FULL else None
+    return len(code.base) + len(enhancement or b"")
