@@ -14,7 +14,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from pipelines.batch import ingest
 from storage import Archive
 from streamproc.config import Settings
-from streamproc.faces.track import TrackBuilder
+from streamproc.faces import track
 from streamproc.media.source import VideoSource
 from streamproc.types import Detection, FaceCrop, FloatArray, Frame, Image
 
@@ -71,16 +71,17 @@ def plain_loop(clip: Path) -> tuple[float, list[tuple[Frame, list[Detection]]]]:
 
 def people(found: list[tuple[Frame, list[Detection]]], rate: float) -> list[list[tuple[datetime, Detection]]]:
     """Each person's faces: those of the tracks with at least MIN_FRAMES of them."""
-    builder = TrackBuilder(rate, shots=10_000, min_detections=MIN_FRAMES)
+    # Every face of a track is wanted here, not the best ones alone, and however near in time.
+    track.SHOT_SPACING = timedelta(0)
+    builder = track.TrackBuilder(rate, shots=10_000, min_detections=MIN_FRAMES)
 
     def keep(image: Image, detection: Detection) -> FaceCrop:
         return FaceCrop(None, None, detection, detection.confidence, image)
 
     shots: dict[int, list[tuple[datetime, Detection]]] = {}
-    tracks = [track for frame, faces in found for track in builder.update(frame, faces, keep)] + builder.finish()
-    for track in tracks:
-        times = [(shot.time.captured_at, shot.detection) for shot in track.shots if shot.time]
-        shots[track.ordinal] = times
+    ended = [person for frame, faces in found for person in builder.update(frame, faces, keep)] + builder.finish()
+    for person in ended:
+        shots[person.ordinal] = [(shot.time.captured_at, shot.detection) for shot in person.shots if shot.time]
     return list(shots.values())
 
 

@@ -6,31 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-from PIL import Image as Picture
-from PIL import ImageOps
-
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
-from streamproc.errors import NotVideo, SourceNotFound
 from streamproc.faces.finder import FaceFinder
+from streamproc.media.photo import read_photo
 from streamproc.query import SearchResult, ask_photo, search
 from streamproc.types import FaceCrop, Image
-
-
-def read_photo(path: Path) -> Image:
-    """The picture (H, W, 3) uint8 RGB, upright as its camera meant it.
-
-    Raises SourceNotFound, or NotVideo when the file is no picture.
-    """
-    try:
-        with Picture.open(path) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    except FileNotFoundError as error:
-        raise SourceNotFound(f"'{path}' does not exist: give a picture of the person.") from error
-    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError) as error:
-        raise NotVideo(f"'{path}' is no picture that can be read: give a JPEG or PNG of the person.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,11 @@ class TextureNet(nn.Module):
             blocks.append(nn.Sequential(layer, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
         self.blocks = nn.ModuleList(blocks)
         self.to_rgb = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in (64, 32, 16))
-        nn.init.constant_(cast(Tensor, cast(nn.Conv2d, self.to_rgb[0]).bias), 0.45)
+        nn.init.constant_(self.to_rgb[0].get_parameter("bias"), 0.45)
+        for finer in self.to_rgb[1:]:
+            # The finer levels begin as the coarse picture enlarged.
+            nn.init.zeros_(finer.get_parameter("weight"))
+            nn.init.zeros_(finer.get_parameter("bias"))
 
     def forward(self, feature: Tensor, levels: int = 3) -> list[Tensor]:
         """The first `levels` of the pictures (N, 3, S, S) in about 0..1, S = 64, 128, 256."""

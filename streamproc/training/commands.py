@@ -69,8 +69,8 @@ def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
 
 
 FEATURE = Plan(steps=2000, batch=256, rate=1e-3)
-TEXTURE = Plan(steps=1800, batch=32, rate=1e-3)
-RESIDUAL = Plan(steps=4000, batch=8, rate=5e-4)
+TEXTURE = Plan(steps=2200, batch=32, rate=1e-3)
+RESIDUAL = Plan(steps=3200, batch=8, rate=5e-4)
 
 PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "faces": train_faces,

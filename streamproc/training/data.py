@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,7 +17,8 @@ from streamproc.codec.facenet import FaceNet
 from streamproc.errors import SourceNotFound
 from streamproc.faces.align import visible_share
 from streamproc.faces.finder import FaceFinder
-from streamproc.types import Array, FloatArray, Image
+from streamproc.media.photo import read_photo
+from streamproc.types import Array, FloatArray
 
 SETS = ("celeba", "mebeauty", "ffhq", "congress")
 """Folders of training pictures; celeba's names begin with the identity."""
@@ -71,19 +71,11 @@ def prepare(data: Path, out: Path, finder: FaceFinder, trunk: FaceNet, part: int
         yield min(start + SHARD, len(paths))
 
 
-def read_picture(path: Path) -> Image:
-    """(H, W, 3) uint8 RGB."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise SourceNotFound(f"{path} is no picture that can be read: remove it from the folder")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-
-
 def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, Array]:
     """The arrays of one shard; pictures without a face are left out."""
     rows = []
     for path in paths:
-        picture = read_picture(path)
+        picture = read_photo(path)
         found = finder.find(picture)
         if found:
             # The portrait's subject is the face nearest to the middle.

@@ -26,9 +26,9 @@ PRICE_WARM_UP = 0.5
 """Share of the steps in which the price rises from nothing: asked at once, an untrained net learns to say nothing."""
 START_STEP = 0.25
 """Quantiser step that the appearance, whose dimensions have deviation 1, starts with."""
-FINE_SHARE = 0.15
+FINE_SHARE = 0.12
 """Share of the steps, the last ones, that train all three levels."""
-FINE_BATCH = 8
+FINE_BATCH = 16
 MIN_VISIBLE = 0.97
 """Crops with more border than this say nothing about faces."""
 

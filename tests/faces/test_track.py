@@ -133,7 +133,7 @@ def test_ten_seconds_away_makes_two_tracks() -> None:
 
 
 def test_ten_seconds_without_frames_make_two_tracks() -> None:
-    builder = TrackBuilder(6)
+    builder = TrackBuilder(6, min_detections=2)
     seen_at = (0.0, 0.17, 0.33, 10.33, 10.5)
     ended = [builder.update(frame(seconds), [detection((100, 300))], plain_crop) for seconds in seen_at]
     assert [len(tracks) for tracks in ended] == [0, 0, 0, 1, 0]
