@@ -21,7 +21,7 @@ from streamproc.media.photo import read_photo
 from streamproc.types import CROP_SIZE, Detection, FloatArray, Image
 
 CHUNK = 64
-PICTURES = 300
+PICTURES = 150
 """Faces whose enhancement layers are measured, at every rate point; base layers are measured on all."""
 MEAN_FACE = (TEMPLATE - CROP_SIZE / 2) * (93 / 144) + 125
 """Where LFW's landmarks lie on average, for the few pictures in which no face is found."""
