@@ -78,7 +78,9 @@ def export(faces: Path, work: Path) -> TrainResult:
     grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
     strangers = codec.features(_bases(codec, data.crops[grouped], data.features[grouped]))
     same, _ = pair_similarities(decoded, data.identities[labelled])
-    calibration = calibrate(same, strangers_alike(strangers, data.names[grouped]))
+    groups = strangers_alike(strangers, data.names[grouped])
+    calibration = calibrate(same, groups)
+    ninety_ninth = [float(np.quantile(group, 0.99)) for group in groups]
     save_weights(CodecWeights(PROFILE, CodecShape(), trunk, calibration, tensors), target)
     lengths = [len(b) for b in bases]
     metrics = {
@@ -86,6 +88,9 @@ def export(faces: Path, work: Path) -> TrainResult:
         "base_bytes_max": float(np.max(lengths)),
         "tar_raw_far_1e-3": _tar(data.features[labelled], data.identities[labelled]),
         "tar_decoded_far_1e-3": _tar(decoded, data.identities[labelled]),
+        # How alike 1 pair in 100 of strangers is, in the group where they are least and most alike.
+        "strangers_p99_least": min(ninety_ninth),
+        "strangers_p99_most": max(ninety_ninth),
         "calibration_slope": calibration.slope,
         "calibration_offset": calibration.offset,
     }
