@@ -59,7 +59,7 @@ class EncodeSettings(Section):
     device: str = "auto"
     """Where the nets run: auto, cpu, cuda."""
     profile: str = "default"
-    """The codec's weights: a profile's name or a folder."""
+    """The codec's weights: a profile's name or a .safetensors file."""
     quality: int | None = 2
     """Rate point of the enhancement layer; null keeps the base layer alone."""
     batch: Count = 16
