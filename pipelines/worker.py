@@ -44,6 +44,8 @@ def main(entry: str, parent: int, control: Connection, stderr: Connection, threa
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Before torch and numba are imported: they read it once.
     os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    # Threads that wait for work by spinning take the core from the other processes.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     module, function = entry.split(":")
     stage = getattr(importlib.import_module(module), function)
     stage(Control(control), *args)

@@ -30,7 +30,7 @@ class CaptureSettings(Section):
 
     at_once: Count = 2
     """Sources read at the same time."""
-    max_rate: Annotated[float, Field(gt=0)] = 8.0
+    max_rate: Annotated[float, Field(gt=0)] = 6.0
     """Frames a second of stream time that are searched for faces."""
     slots: Annotated[int, Field(ge=2, le=64)] = 6
     """Frames of a source that may wait in shared memory."""
@@ -45,7 +45,7 @@ class DetectSettings(Section):
     """Shortest side of a face worth finding, pixels."""
     batch: Count = 4
     """Frames searched in one go when so many are waiting."""
-    threads: Count = 1
+    threads: Count = 2
     """CPU threads of the process."""
     shots: Count = 3
     """Best pictures kept of a track."""
@@ -64,7 +64,7 @@ class EncodeSettings(Section):
     """Rate point of the enhancement layer; null keeps the base layer alone."""
     batch: Count = 16
     """Faces coded in one go when so many are waiting."""
-    threads: Count = 1
+    threads: Count = 2
     """CPU threads of the process."""
 
 

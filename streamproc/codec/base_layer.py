@@ -33,7 +33,7 @@ class BaseLayer:
         self._appearance_coder = FeatureCoder(shape.appearance, shape.appearance_latents)
         self._texture = TextureNet(shape.identity + shape.appearance)
         for prefix, net in self._parts().items():
-            weights.fill(net, prefix).to(device)
+            weights.fill(net, prefix).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._costs, self._cheapest = _symbol_costs(self.tables)
 
     def _parts(self) -> dict[str, torch.nn.Module]:

@@ -40,7 +40,7 @@ class EnhancementLayer:
             CodeTables.from_arrays(arrays, "latent_tables"),
         )
         self._net = ResidualNet(shape.channels, shape.residual_latents, shape.qualities)
-        weights.fill(self._net, "residual").to(device)
+        weights.fill(self._net, "residual").to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._hyper = IntegerHyperDecoder(shape.channels, shape.residual_latents, len(self.tables.latent))
         weights.fill(self._hyper, "hyper_decoder").to(device)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import cv2
 import numpy as np
 import torch
 from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
@@ -14,6 +15,11 @@ THRESHOLDS = (0.6, 0.7, 0.7)
 """facenet-pytorch's thresholds of the three stages."""
 PYRAMID_FACTOR = 0.709
 """Ratio of two scales of the pyramid: half the area."""
+WORKING_FACE = 24
+"""Side, in pixels, of the smallest face asked for in the picture that MTCNN works on (its second net sees 24). MTCNN
+makes every scale of its pyramid from that picture anew, so a large frame is shrunk once before."""
+WORKING_SIDE = 640
+"""Pictures whose shorter side is at most this are not shrunk."""
 MIN_CONFIDENCE = 0.9
 """Detections under this are mostly hands, patterns and backs of heads."""
 
@@ -33,7 +39,8 @@ class MtcnnDetector:
         """Loads the three nets; `min_face` is the shortest side of a face in pixels."""
         self.device = device
         self.min_face = min_face
-        self._nets = tuple(net().to(device).eval() for net in (PNet, RNet, ONet))
+        nets = (net().to(device, memory_format=torch.channels_last).eval() for net in (PNet, RNet, ONet))
+        self._nets = tuple(nets)
 
     @torch.inference_mode()
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
@@ -42,22 +49,26 @@ class MtcnnDetector:
             return []
         if min(images[0].shape[:2]) < self.min_face:
             return [[] for _ in images]
+        scale = min(1.0, max(WORKING_FACE / self.min_face, WORKING_SIDE / min(images[0].shape[:2])))
+        if scale < 1:
+            images = [cv2.resize(i, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for i in images]  # type: ignore[misc]
         try:
             boxes, points = detect_face(
-                np.stack(images), self.min_face, *self._nets, THRESHOLDS, PYRAMID_FACTOR, self.device
+                np.stack(images), self.min_face * scale, *self._nets, THRESHOLDS, PYRAMID_FACTOR, self.device
             )
         except RuntimeError as error:
             # facenet-pytorch concatenates the candidates of a stage without asking whether there are any.
             if "expected a non-empty list" not in str(error):
                 raise
             return [[] for _ in images]
-        return [_detections(b, p) for b, p in zip(boxes, points, strict=True)]
+        return [_detections(b, p, scale) for b, p in zip(boxes, points, strict=True)]
 
 
-def _detections(boxes: Array, points: Array) -> list[Detection]:
-    """Detections, largest first, of one picture's (n, 5) boxes with confidence and (n, 5, 2) landmarks."""
+def _detections(boxes: Array, points: Array, scale: float) -> list[Detection]:
+    """Detections, largest first, of one picture's (n, 5) boxes with confidence and (n, 5, 2) landmarks, found in the
+    picture at `scale`."""
     found = [
-        Detection(np.asarray(box[:4], np.float32), np.asarray(landmarks, np.float32), float(box[4]))
+        Detection(np.asarray(box[:4] / scale, np.float32), np.asarray(landmarks / scale, np.float32), float(box[4]))
         for box, landmarks in zip(boxes, points, strict=True)
         if box[4] >= MIN_CONFIDENCE
     ]
