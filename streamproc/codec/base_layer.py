@@ -26,23 +26,14 @@ class BaseLayer:
         self.device = device
         self.identity_latents = shape.identity_latents
         self.tables = CodeTables.from_arrays({n: t.numpy() for n, t in weights.tensors.items()}, "base_tables")
-        self._identity, self._appearance = (
-            FeatureCoder(shape.identity, shape.identity_latents),
-            AppearanceNet(shape.appearance),
-        )
+        self._identity = FeatureCoder(shape.identity, shape.identity_latents)
+        self._appearance = AppearanceNet(shape.appearance)
         self._appearance_coder = FeatureCoder(shape.appearance, shape.appearance_latents)
         self._texture = TextureNet(shape.identity + shape.appearance)
-        for prefix, net in self._parts().items():
+        nets = (self._identity, self._appearance, self._appearance_coder, self._texture)
+        for prefix, net in zip(("identity", "appearance", "appearance_coder", "texture"), nets, strict=True):
             weights.fill(net, prefix).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._costs, self._cheapest = _symbol_costs(self.tables)
-
-    def _parts(self) -> dict[str, torch.nn.Module]:
-        return {
-            "identity": self._identity,
-            "appearance": self._appearance,
-            "appearance_coder": self._appearance_coder,
-            "texture": self._texture,
-        }
 
     @torch.inference_mode()
     def encode(self, crops: Tensor, features: Tensor) -> list[bytes]:

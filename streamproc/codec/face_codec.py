@@ -55,7 +55,7 @@ class FaceCodec:
     def raw_features(self, crops: Image) -> FloatArray:
         """(N, 128) float32 unit-norm features of crops (N, 256, 256, 3) uint8 RGB, before coding."""
         pictures = self._tensor(crops)
-        parts = [self._trunk(pictures[i : i + BATCH].float()) for i in range(0, len(pictures), BATCH)]
+        parts = [self._trunk(pictures[i : i + BATCH].to(self.device).float()) for i in range(0, len(pictures), BATCH)]
         return torch.cat(parts).cpu().numpy() if parts else np.zeros((0, 128), np.float32)
 
     @torch.inference_mode()

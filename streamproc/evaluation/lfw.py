@@ -150,14 +150,12 @@ def _verified(features: FloatArray, pairs: _Pairs) -> Verification:
 
 def crop_subject(picture: Image, finder: FaceFinder) -> tuple[Image, bool]:
     """(aligned crop of the face nearest to the picture's middle, whether one was found)."""
-    found = finder.detect([picture])[0]
-    if not found:
-        landmarks = MEAN_FACE.astype(np.float32)
-        box = np.array([*landmarks.min(axis=0), *landmarks.max(axis=0)], np.float32)
-        return finder.crop(picture, Detection(box, landmarks, 0.0)).image, False
-    middle = np.array([picture.shape[1], picture.shape[0]]) / 2
-    nearest = min(found, key=lambda d: float(np.abs((d.box[:2] + d.box[2:]) / 2 - middle).sum()))
-    return finder.crop(picture, nearest).image, True
+    subject = finder.subject(picture)
+    if subject is not None:
+        return subject.image, True
+    landmarks = MEAN_FACE.astype(np.float32)
+    box = np.array([*landmarks.min(axis=0), *landmarks.max(axis=0)], np.float32)
+    return finder.crop(picture, Detection(box, landmarks, 0.0)).image, False
 
 
 def _measure(data: Path, names: tuple[str, ...], codec: FaceCodec, finder: FaceFinder) -> _Chunk:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 import torch
 
 from streamproc.faces.align import align, visible_share
@@ -44,3 +45,11 @@ class FaceFinder:
     def find(self, image: Image) -> list[FaceCrop]:
         """Every face of one picture (H, W, 3) uint8 RGB as an aligned crop, largest first."""
         return [self.crop(image, detection) for detection in self.detect([image])[0]]
+
+    def subject(self, image: Image) -> FaceCrop | None:
+        """A portrait's subject: the face nearest to the middle of the picture; None where there is no face."""
+        found = self.detect([image])[0]
+        middle = np.array([image.shape[1], image.shape[0]]) / 2
+        if not found:
+            return None
+        return self.crop(image, min(found, key=lambda d: float(np.abs((d.box[:2] + d.box[2:]) / 2 - middle).sum())))

@@ -76,13 +76,8 @@ def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, A
     rows = []
     for path in paths:
         picture = read_photo(path)
-        found = finder.find(picture)
-        if found:
-            # The portrait's subject is the face nearest to the middle.
-            middle = np.array([picture.shape[1], picture.shape[0]]) / 2
-            face = min(
-                found, key=lambda f: float(np.abs((f.detection.box[:2] + f.detection.box[2:]) / 2 - middle).sum())
-            )
+        face = finder.subject(picture)
+        if face is not None:
             visible = visible_share(face.detection.landmarks, picture.shape[1], picture.shape[0])
             identity = int(path.name.split("_")[0]) if path.parent.name == "celeba" else NO_IDENTITY
             rows.append((face.image, identity, visible, face.quality, f"{path.parent.name}/{path.name}"))
