@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import TOTAL_BITS, CodeTables, IntArray
-from streamproc.codec.networks import AppearanceNet, FeatureCoder, TextureNet
+from streamproc.codec.networks import PICTURE_SIDE, AppearanceNet, FeatureCoder, TextureNet
 from streamproc.codec.weights import CodecWeights
 from streamproc.types import Array
 
@@ -27,19 +27,18 @@ class BaseLayer:
         self.identity_latents = shape.identity_latents
         self.tables = CodeTables.from_arrays({n: t.numpy() for n, t in weights.tensors.items()}, "base_tables")
         self._identity = FeatureCoder(shape.identity, shape.identity_latents)
-        self._appearance = AppearanceNet(shape.appearance)
-        self._appearance_coder = FeatureCoder(shape.appearance, shape.appearance_latents)
-        self._texture = TextureNet(shape.identity + shape.appearance)
-        nets = (self._identity, self._appearance, self._appearance_coder, self._texture)
-        for prefix, net in zip(("identity", "appearance", "appearance_coder", "texture"), nets, strict=True):
+        self._appearance = AppearanceNet(shape.appearance_latents)
+        self._texture = TextureNet(shape.identity, shape.appearance_latents)
+        nets = (self._identity, self._appearance, self._texture)
+        for prefix, net in zip(("identity", "appearance", "texture"), nets, strict=True):
             weights.fill(net, prefix).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._costs, self._cheapest = _symbol_costs(self.tables)
 
     @torch.inference_mode()
     def encode(self, crops: Tensor, features: Tensor) -> list[bytes]:
         """Payloads of crops (N, 3, 256, 256) in 0..1 and their raw features (N, 128)."""
-        small = F.avg_pool2d(crops, crops.shape[-1] // 64)
-        latents = [self._identity.analyse(features), self._appearance_coder.analyse(self._appearance(small))]
+        small = F.avg_pool2d(crops, crops.shape[-1] // PICTURE_SIDE)
+        latents = [self._identity.analyse(features), self._appearance(small)]
         symbols = torch.cat(latents, dim=1).round().to(torch.int32).cpu().numpy()
         return [self._pack(row) for row in symbols]
 
@@ -81,8 +80,7 @@ class BaseLayer:
 
     def _pictures(self, symbols: IntArray) -> Tensor:
         appearance = torch.from_numpy(symbols[:, self.identity_latents :]).float().to(self.device)
-        decoded = [self._decoded_identity(symbols), self._appearance_coder.synthesise(appearance)]
-        picture = self._texture(torch.cat(decoded, dim=1))[-1]
+        picture = self._texture(self._decoded_identity(symbols), appearance)[-1]
         return torch.round(picture.clamp(0, 1) * 255).to(torch.uint8)
 
 

@@ -1,4 +1,7 @@
-"""The enhancement layer (Eqs. 5-6): what the base layer's picture leaves over."""
+"""The enhancement layer (Eqs. 5-6): what the base layer's picture leaves over.
+
+The base layer helps twice: its picture is subtracted, and its symbols tell the hyper-decoder what to expect.
+"""
 
 from collections.abc import Sequence
 
@@ -11,18 +14,19 @@ from streamproc.codec.bitstream import (
     EnhancementHeader,
     EnhancementTables,
     pack_enhancement,
+    unpack_bases,
     unpack_enhancement,
 )
 from streamproc.codec.code_tables import VALUE_MAX, VALUE_MIN, CodeTables, IntArray
-from streamproc.codec.integer_net import IntegerHyperDecoder
+from streamproc.codec.integer_net import ACTIVATION_BITS, IntegerHyperDecoder, LatentModel
 from streamproc.codec.networks import ResidualNet
 from streamproc.codec.weights import CodecWeights
 from streamproc.errors import CorruptCode
 from streamproc.types import CROP_SIZE
 
-LATENT_STRIDE = 16
 HYPER_STRIDE = 64
 BATCH = 8
+MEAN_UNITS = float(1 << ACTIVATION_BITS)
 
 
 class EnhancementLayer:
@@ -41,7 +45,10 @@ class EnhancementLayer:
         )
         self._net = ResidualNet(shape.channels, shape.residual_latents, shape.qualities)
         weights.fill(self._net, "residual").to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._hyper = IntegerHyperDecoder(shape.channels, shape.residual_latents, len(self.tables.latent))
+        self._base_tables = CodeTables.from_arrays(arrays, "base_tables")
+        self._hyper = IntegerHyperDecoder(
+            shape.channels, shape.residual_latents, len(self.tables.latent), len(self._base_tables), side
+        )
         weights.fill(self._hyper, "hyper_decoder").to(device)
 
     @torch.inference_mode()
@@ -62,9 +69,9 @@ class EnhancementLayer:
         span = (high - low).clamp(min=1)[:, None, None, None]
         rate = torch.full((len(crops),), quality, dtype=torch.int64, device=self.device)
         latent = self._net.latent((residual - low[:, None, None, None]) / span, rate)
-        hyper = _symbols(self._net.hyper_analysis(latent.abs()))
-        indexes = self.indexes(hyper)
-        whole = _symbols(latent)
+        hyper = _symbols(self._net.hyper_analysis(latent))
+        model = self._model(hyper, bases)
+        whole, indexes = _symbols(latent.cpu() - model.means / MEAN_UNITS), model.indexes.numpy()
         payloads = []
         for n in range(len(crops)):
             header = EnhancementHeader(quality, int(low[n]), int(high[n]), bool(alone[n]))
@@ -84,15 +91,29 @@ class EnhancementLayer:
 
     def symbols(self, payload: bytes, base: bytes) -> Enhancement:
         """The header and symbols of one payload; raises CorruptCode."""
-        found = unpack_enhancement(payload, self.tables, lambda hyper: self.indexes(hyper[None])[0], base)
+        return self._read(payload, base)[0]
+
+    def _read(self, payload: bytes, base: bytes) -> tuple[Enhancement, Tensor]:
+        """The header and symbols of one payload, and (latents, 16, 16) int32 means to add to the latent's."""
+        means: list[Tensor] = []
+
+        def indexes(hyper: IntArray) -> IntArray:
+            model = self._model(hyper[None], [base])
+            means.append(model.means[0])
+            found: IntArray = model.indexes[0].numpy()
+            return found
+
+        found = unpack_enhancement(payload, self.tables, indexes, base)
         if found.header.quality not in self.qualities:
             raise CorruptCode(f"the enhancement layer has rate point {found.header.quality}, which this codec lacks")
-        return found
+        return found, means[0]
 
     def _decode(self, payloads: Sequence[bytes], shown: Tensor, bases: Sequence[bytes]) -> Tensor:
-        found = [self.symbols(data, base) for data, base in zip(payloads, bases, strict=True)]
+        read = [self._read(data, base) for data, base in zip(payloads, bases, strict=True)]
+        found = [enhancement for enhancement, _ in read]
         headers = [enhancement.header for enhancement in found]
-        latent = torch.from_numpy(np.stack([enhancement.latent for enhancement in found])).float().to(self.device)
+        whole = torch.from_numpy(np.stack([enhancement.latent for enhancement in found]))
+        latent = (whole + torch.stack([means for _, means in read]) / MEAN_UNITS).to(self.device)
         quality = torch.tensor([header.quality for header in headers], device=self.device)
         low = torch.tensor([float(header.low) for header in headers], device=self.device)[:, None, None, None]
         high = torch.tensor([float(header.high) for header in headers], device=self.device)[:, None, None, None]
@@ -101,10 +122,16 @@ class EnhancementLayer:
         under = shown.to(self.device).float().masked_fill(alone, 0)
         return (under + residual).round().clamp(0, 255).to(torch.uint8)
 
-    def indexes(self, hyper: IntArray) -> IntArray:
-        """(N, latents, 16, 16) int32 tables of the latents, from the (N, channels, 4, 4) hyper-latents."""
-        indexes: IntArray = self._hyper(torch.from_numpy(hyper).to(self.device)).cpu().numpy()
+    def indexes(self, hyper: IntArray, bases: Sequence[bytes]) -> IntArray:
+        """(N, latents, 16, 16) int32 tables of the latents, from hyper-latents (N, channels, 4, 4) and bases."""
+        indexes: IntArray = self._model(hyper, bases).indexes.numpy()
         return indexes
+
+    def _model(self, hyper: IntArray, bases: Sequence[bytes]) -> LatentModel:
+        """What hyper-latents and base payloads say about the latents, on the CPU."""
+        symbols = torch.from_numpy(unpack_bases(bases, self._base_tables))
+        model = self._hyper(torch.from_numpy(hyper).to(self.device), symbols.to(self.device))
+        return LatentModel(model.indexes.cpu(), model.means.cpu())
 
 
 def _symbols(values: Tensor) -> IntArray:

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 LATENT_LIMIT = 20
 """Latents of the base layer are clipped to +-20 (paper, III-B)."""
+PICTURE_SIDE = 64
+"""Side of the picture that the base layer speaks of; the finer levels only smooth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,7 @@ class CodecShape:
 
     identity: int = 128
     identity_latents: int = 64
-    appearance: int = 64
-    appearance_latents: int = 64
+    appearance_latents: int = 128
     channels: int = 64
     residual_latents: int = 96
     qualities: int = 5
@@ -62,8 +63,7 @@ class _GdnStack(nn.Module):
         self.last = nn.Linear(hidden, outputs)
         self.gdn1, self.gdn2 = gdn(hidden, inverse), gdn(hidden, inverse)
         # Starts silent: the linear path beside it is already a good transform code.
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        _silence(self.last)
 
     def forward(self, x: Tensor) -> Tensor:
         # A GDN takes (N, C, H, W).
@@ -91,58 +91,82 @@ class FeatureCoder(nn.Module):
 
 
 class AppearanceNet(nn.Module):
-    """What the identity feature leaves out (pose, light, colour): (N, 3, 64, 64) crops in 0..1 -> (N, appearance)."""
+    """What the identity leaves out of the picture (pose, light, colour, hair): (N, 3, 64, 64) crops in 0..1 -> latents.
 
-    def __init__(self, appearance: int) -> None:
+    A Karhunen-Loeve transform of the picture, which training starts from, with a convolutional correction beside it.
+    """
+
+    def __init__(self, latents: int) -> None:
         super().__init__()
+        self.linear = nn.Linear(3 * PICTURE_SIDE**2, latents)
         layers: list[nn.Module] = []
         for before, after in [(3, 48), (48, 96), (96, 128), (128, 192)]:
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1)]
-        # The last norm keeps every dimension alive: without it some run into the latent's limit and others fade.
-        norm = nn.BatchNorm1d(appearance, affine=False)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, appearance), norm)
+        last = nn.Linear(192 * 16, latents)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), last)
+        _silence(last)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """(N, appearance) of (N, 3, 64, 64)."""
-        return cast(Tensor, self.layers(crops * 2 - 1))
+        """(N, latents) within +-20, not rounded, of (N, 3, 64, 64)."""
+        latent = self.linear(crops.flatten(1)) + self.layers(crops * 2 - 1)
+        return torch.clamp(latent, -LATENT_LIMIT, LATENT_LIMIT)
 
 
 class TextureNet(nn.Module):
-    """Picture from a decoded base layer (Eq. 4): transposed convolutions, and a Laplacian pyramid whose finer levels
-    are the coarser one enlarged plus a 3x3 convolution."""
+    """Picture from a decoded base layer (Eq. 4): the Karhunen-Loeve transform's picture, corrected by transposed
+    convolutions that see the identity, the latents and that picture; then a Laplacian pyramid whose finer levels are
+    the coarser one enlarged plus a 3x3 convolution (with sub-pixel output, Shi et al. 2016)."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, identity: int, latents: int) -> None:
         super().__init__()
-        widths = [features, 512, 256, 128, 64, 64, 32, 16]
-        blocks = []
-        for i, (before, after) in enumerate(itertools.pairwise(widths)):
-            stride, padding = (1, 0) if i == 0 else (2, 1)
-            layer = nn.ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False)
-            blocks.append(nn.Sequential(layer, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
-        self.blocks = nn.ModuleList(blocks)
-        self.to_rgb = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in (64, 32, 16))
-        nn.init.constant_(self.to_rgb[0].get_parameter("bias"), 0.45)
-        for finer in self.to_rgb[1:]:
-            # The finer levels begin as the coarse picture enlarged.
-            nn.init.zeros_(finer.get_parameter("weight"))
-            nn.init.zeros_(finer.get_parameter("bias"))
+        self.linear = nn.Linear(latents, 3 * PICTURE_SIDE**2)
+        widths = [identity + latents, 512, 256, 128, 64, 32, 16]
+        self.blocks = nn.ModuleList(_deconvolution(a, b, i == 0) for i, (a, b) in enumerate(itertools.pairwise(widths)))
+        self.refine = nn.Sequential(_convolution(128), nn.ReLU(inplace=True), _convolution(128))
+        self.guides = nn.ModuleList(
+            nn.Conv2d(colours, width, 3, padding=1) for colours, width in [(3, 256), (3, 128), (12, 64)]
+        )
+        self.to_rgb = nn.ModuleList(nn.Conv2d(width, 12, 3, padding=1) for width in (64, 32, 16))
+        for layer in self.to_rgb:
+            # Every level begins as what lies under it.
+            _silence(layer)
 
-    def forward(self, feature: Tensor, levels: int = 3) -> list[Tensor]:
+    def forward(self, identity: Tensor, latents: Tensor, levels: int = 3) -> list[Tensor]:
         """The first `levels` of the pictures (N, 3, S, S) in about 0..1, S = 64, 128, 256."""
-        x = feature[:, :, None, None]
-        for block in self.blocks[:5]:
-            x = block(x)
-        pictures = [self.to_rgb[0](x)]
+        coarse = self.linear(latents).reshape(-1, 3, PICTURE_SIDE, PICTURE_SIDE)
+        guide = coarse * 2 - 1
+        x = self.blocks[1](self.blocks[0](torch.cat([identity * 8, latents / 2], dim=1)[:, :, None, None]))
+        x = self.blocks[2](x + self.guides[0](F.avg_pool2d(guide, 8)))
+        x = x + self.guides[1](F.avg_pool2d(guide, 4))
+        x = self.blocks[3](x + self.refine(x)) + self.guides[2](F.pixel_unshuffle(guide, 2))
+        pictures = [coarse + F.pixel_shuffle(self.to_rgb[0](F.relu(x)), 2)]
         for level in range(1, levels):
-            x = self.blocks[4 + level](x)
+            x = self.blocks[3 + level](x)
             below = F.interpolate(pictures[-1], scale_factor=2, mode="bilinear", align_corners=False)
-            pictures.append(below + self.to_rgb[level](x))
+            pictures.append(below + F.pixel_shuffle(self.to_rgb[level](x), 2))
         return pictures
 
 
+def _silence(layer: nn.Module) -> None:
+    """Nothing; the layer gives zeros until it is trained."""
+    nn.init.zeros_(layer.get_parameter("weight"))
+    nn.init.zeros_(layer.get_parameter("bias"))
+
+
+def _deconvolution(before: int, after: int, first: bool) -> nn.Sequential:
+    """To four times the side (`first`) or twice, with batch norm and ReLU."""
+    stride, padding = (1, 0) if first else (2, 1)
+    layer = nn.ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(after), nn.ReLU(inplace=True))
+
+
+def _convolution(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+
+
 class ResidualNet(nn.Module):
-    """The enhancement layer's nets (Eqs. 5-6): analysis, synthesis and hyper-analysis of the scale hyperprior (Balle et
-    al. 2018) on the residual scaled to 0..1; the hyper-synthesis is `streamproc.codec.integer_net`.
+    """The enhancement layer's nets (Eqs. 5-6): analysis, synthesis and hyper-analysis of the mean-and-scale hyperprior
+    (Minnen et al. 2018) on the residual scaled to 0..1; the hyper-synthesis is `streamproc.codec.integer_net`.
 
     A gain per latent channel and rate point (Cui et al. 2021) lets one net serve every rate.
     """

@@ -16,12 +16,12 @@ from streamproc.codec.calibration import Calibration
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_net import IntegerHyperDecoder
-from streamproc.codec.networks import LATENT_LIMIT, CodecShape
+from streamproc.codec.networks import LATENT_LIMIT, PICTURE_SIDE, CodecShape
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash, trunk_path
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces
-from streamproc.training.feature import CodedVector, trained_identity
+from streamproc.training.feature import trained_identity
 from streamproc.training.loop import TrainResult
 from streamproc.training.losses import shrink
 from streamproc.training.residual import trained_residual
@@ -49,19 +49,18 @@ def export(faces: Path, work: Path) -> TrainResult:
     identity, base, residual = trained_identity(work), trained_base(work), trained_residual(work)
     data = load_faces(faces)
     tensors: dict[str, Tensor] = {}
-    for prefix, net in [("identity", identity.coder), ("appearance_coder", base.coded.coder)]:
-        tensors |= _named(prefix, net, half=False)
+    tensors |= _named("identity", identity.coder, half=False)
     for prefix, large in [("appearance", base.appearance), ("texture", base.texture)]:
         tensors |= _named(prefix, large, half=True)
     rows = usable(data)[:TABLE_FACES]
     pictures = torch.from_numpy(data.crops)[rows]
-    small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), 64) for i in range(0, len(pictures), 256)])
+    small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), PICTURE_SIDE) for i in range(0, len(pictures), 256)])
     with torch.no_grad():
         # Halved weights are what will code: the tables are counted with them.
         _take_halves(base.appearance)
-        vectors = [torch.from_numpy(data.features)[rows], base.appearance(small)]
-        latents = [net.coder.analyse(v) for net, v in zip((identity, base.coded), vectors, strict=True)]
-    tensors |= _tables("base_tables", _base_tables([identity, base.coded], latents))
+        latents = [identity.coder.analyse(torch.from_numpy(data.features)[rows]).round(), base.latents(small)]
+    priors = [_density(identity.prior, LATENT_LIMIT), base.prior.density().double().numpy()]
+    tensors |= _tables("base_tables", _base_tables(priors, latents))
     tensors |= _tables("hyper_tables", _hyper_tables(residual.hyper_prior))
     scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
     tensors |= _tables("latent_tables", _latent_tables(scales))
@@ -150,12 +149,12 @@ def _density(prior: EntropyBottleneck, limit: int) -> Array:
     return density
 
 
-def _base_tables(nets: list[CodedVector], latents: list[Tensor]) -> CodeTables:
-    """Tables of every latent dimension: counts over training faces, smoothed by the learned entropy model."""
+def _base_tables(priors: list[Array], latents: list[Tensor]) -> CodeTables:
+    """Tables of every latent dimension: counts over training faces, smoothed by the learned entropy models (D, 41)."""
     rows = []
-    for net, latent in zip(nets, latents, strict=True):
-        symbols = latent.round().long().numpy() + LATENT_LIMIT
-        for column, prior in zip(symbols.T, _density(net.prior, LATENT_LIMIT), strict=True):
+    for density, latent in zip(priors, latents, strict=True):
+        symbols = latent.long().numpy() + LATENT_LIMIT
+        for column, prior in zip(symbols.T, density, strict=True):
             counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
             rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * prior / prior.sum()))
     return CodeTables.from_counts(rows, np.full(len(rows), -LATENT_LIMIT, np.int32))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how fast: Adam from `rate` down to a twentieth of it on a cosine, over `steps` of `batch` items."""
+    """How long and how fast: Adam from `rate` down to a twentieth of it on a cosine, over `steps` of `batch` items.
+
+    Parameters with `slow` in their name, which start at a good place, learn at a tenth of the rate.
+    """
 
     steps: int
     batch: int
     rate: float
     seed: int = 1
+    slow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ def fit(
     folder = work / part
     folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(work, part)
-    optimiser = torch.optim.Adam(net.parameters(), lr=plan.rate)
+    optimiser = torch.optim.Adam(_groups(net, plan))
+    rates = [group["lr"] for group in optimiser.param_groups]
     first = 0
     if path.exists():
         stored = torch.load(path, weights_only=True)
@@ -77,8 +83,8 @@ def fit(
     net.train()
     for step in range(first, plan.steps):
         torch.manual_seed(plan.seed * 1_000_003 + step)
-        for group in optimiser.param_groups:
-            group["lr"] = plan.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / plan.steps)))
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / plan.steps)))
         values = losses(step)
         optimiser.zero_grad(set_to_none=True)
         values["loss"].backward()  # type: ignore[no-untyped-call]
@@ -94,6 +100,14 @@ def fit(
     _save(path, net, optimiser, max(first, plan.steps))
     net.eval()
     return TrainResult(part, plan.steps, time.monotonic() - started, str(path), means)
+
+
+def _groups(net: nn.Module, plan: Plan) -> list[dict[str, Any]]:
+    """What Adam is given: the parameters, in groups of one rate each."""
+    slow = [parameter for name, parameter in net.named_parameters() if plan.slow and plan.slow in name]
+    fast = [parameter for name, parameter in net.named_parameters() if not (plan.slow and plan.slow in name)]
+    groups = [{"params": fast, "lr": plan.rate}, {"params": slow, "lr": plan.rate / 10}]
+    return [group for group in groups if group["params"]]
 
 
 def _save(path: Path, net: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:

@@ -1,27 +1,36 @@
-"""Training of the enhancement layer (Eqs. 5-6): (SATD + 10 MSE) of the picture + l * bits a pixel, all rates in one
-net. The squared error beside the paper's SATD is there for the reason that `streamproc.training.texture` gives."""
+"""Training of the enhancement layer (Eqs. 5-6): (20 MSE + SATD / 10) of the picture + l * bits a pixel, all rates in
+one net. The squared error beside the paper's SATD is there for the reason that `streamproc.training.texture` gives."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.layers import GDN
 from torch import Tensor, nn
 
-from streamproc.codec.networks import CodecShape, ResidualNet
+from streamproc.codec.enhancement_layer import HYPER_STRIDE
+from streamproc.codec.networks import PICTURE_SIDE, CodecShape, ResidualNet
 from streamproc.training.data import load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.training.losses import satd, shrink
-from streamproc.training.texture import SQUARED_WEIGHT, as_pictures, trained_base, usable
+from streamproc.training.texture import as_pictures, trained_base, usable
+from streamproc.types import CROP_SIZE, Image
 
 PART = "residual"
-BIT_PRICES = (0.2, 0.1, 0.05, 0.025, 0.0125)
+BIT_PRICES = (0.3, 0.15, 0.075, 0.0375, 0.019)
 """Distortion (pixels in 0..1) that one bit a pixel must save, one price a rate point, lowest rate first."""
+SQUARED_WEIGHT = 20.0
+SATD_WEIGHT = 0.1
 PATCH = 128
-MAX_FACES = 4000
-"""Faces whose base pictures are made at the start: a patch of each is seen about once in a short run."""
+MAX_FACES = 8000
+"""Faces that are looked at: with their base pictures they take 3 GB."""
+SMALLEST = 72
+"""Side, in pixels, of the smallest crop that a camera's face is taken to fill: training pictures are shrunk to a size
+between this and their own, and enlarged again, for the faces of surveillance are small."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,37 +46,74 @@ class Hyperprior(nn.Module):
 
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
-        n = shape.channels
-        self.net = ResidualNet(n, shape.residual_latents, shape.qualities, GDN)
+        n, m = shape.channels, shape.residual_latents
+        self.side = CROP_SIZE // HYPER_STRIDE
+        self.net = ResidualNet(n, m, shape.qualities, GDN)
+        self.base = nn.Linear(shape.identity_latents + shape.appearance_latents, n * self.side**2)
+        nn.init.zeros_(self.base.weight)
+        nn.init.zeros_(self.base.bias)
         first, second = (nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1) for _ in range(2))
-        last = nn.Conv2d(n, shape.residual_latents, 3, padding=1)
-        self.hyper_layers = (first, second, last)
-        self.hyper_synthesis = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last, nn.ReLU())
+        last = nn.Conv2d(n, 2 * m, 3, padding=1)
+        self.hyper_layers = (self.base, first, second, last)
+        self.hyper_synthesis = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)
         self.hyper_prior, self.prior = EntropyBottleneck(n), GaussianConditional(None)
 
-    def forward(self, residual: Tensor, quality: Tensor) -> ResidualOutput:
-        """One pass with noise for rounding; `residual` (N, 3, H, W) in 0..1, `quality` (N,) int64.
+    def forward(self, residual: Tensor, quality: Tensor, symbols: Tensor, corner: tuple[int, int]) -> ResidualOutput:
+        """One pass over patches `residual` (N, 3, H, W) in 0..1 at `corner` (y, x; multiples of 64) of their crops,
+        with rate points (N,) int64 and base symbols (N, D).
 
-        Under autocast the convolutions run in bfloat16; latents and likelihoods stay float32, for they are the code.
+        The rates see noise for rounding, the picture rounded values, as if rounding had slope 1. Under autocast the
+        convolutions run in bfloat16; latents and likelihoods stay float32, for they are the code.
         """
         latent = self.net.latent(residual, quality).float()
-        hyper, hyper_likelihood = self.hyper_prior(self.net.hyper_analysis(latent.abs()).float())
-        noisy, likelihood = self.prior(latent, self.hyper_synthesis(hyper).float())
+        hyper = self.net.hyper_analysis(latent).float()
+        _, hyper_likelihood = self.hyper_prior(hyper)
+        y, x = (edge // HYPER_STRIDE for edge in corner)
+        known = self.base(symbols).float().reshape(len(symbols), -1, self.side, self.side)
+        known = known[:, :, y : y + hyper.shape[2], x : x + hyper.shape[3]]
+        scales, means = self.hyper_synthesis(_rounded(hyper) + known).float().chunk(2, dim=1)
+        _, likelihood = self.prior(latent, scales, means)
         bits = -(likelihood.log2().sum(dim=(1, 2, 3)) + hyper_likelihood.log2().sum(dim=(1, 2, 3)))
-        return ResidualOutput(self.net.picture(noisy, quality).float(), bits)
+        return ResidualOutput(self.net.picture(_rounded(latent - means) + means, quality).float(), bits)
+
+
+def _rounded(values: Tensor) -> Tensor:
+    """Rounded values whose gradient is that of the values."""
+    return values + (values.round() - values).detach()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedFaces:
+    """Training faces with their base layers: `crops` and `shown` (N, 3, 256, 256) uint8, `symbols` (N, D) float32."""
+
+    crops: Tensor
+    shown: Tensor
+    symbols: Tensor
+
+
+def as_cameras_see(crop: Image, chance: np.random.Generator) -> Image:
+    """The crop (256, 256, 3) as if its face had filled fewer pixels: shrunk to a size between SMALLEST and its own
+    (even on a logarithmic scale) and enlarged again."""
+    side = round(float(np.exp(chance.uniform(np.log(SMALLEST), np.log(CROP_SIZE)))))
+    small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 @torch.no_grad()
-def residuals(crops: Tensor, features: Tensor, work: Path, progress: Progress) -> Tensor:
-    """(N, 3, 256, 256) int16 differences of crops (N, 256, 256, 3) uint8 and what their base layers show."""
+def coded_faces(crops: Image, features: Tensor, work: Path, seed: int, progress: Progress) -> CodedFaces:
+    """Crops (N, 256, 256, 3) as cameras see them, with what their base layers say and show."""
     identity, base = trained_identity(work), trained_base(work)
-    parts = []
+    chance = np.random.default_rng(seed)
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for i in range(0, len(crops), 32):
-        pictures = as_pictures(crops[i : i + 32])
-        shown = base.picture(identity.rounded(features[i : i + 32]), shrink(pictures, 64))
-        parts.append(((pictures - shown) * 255).round().to(torch.int16))
+        seen = torch.from_numpy(np.stack([as_cameras_see(crop, chance) for crop in crops[i : i + 32]]))
+        latents = base.latents(shrink(as_pictures(seen), PICTURE_SIDE))
+        feature = features[i : i + 32]
+        shown = (base.picture(identity.rounded(feature), latents) * 255).round().to(torch.uint8)
+        symbols = torch.cat([identity.coder.analyse(feature).round(), latents], dim=1)
+        parts.append((seen.permute(0, 3, 1, 2).contiguous(), shown, symbols))
         progress("base pictures", min(i + 32, len(crops)), len(crops))
-    return torch.cat(parts)
+    return CodedFaces(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
@@ -75,36 +121,42 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
-    rest = residuals(torch.from_numpy(data.crops)[rows], torch.from_numpy(data.features)[rows], work, progress)
-    low = rest.flatten(1).min(dim=1).values.float()[:, None, None, None]
-    high = rest.flatten(1).max(dim=1).values.float()[:, None, None, None]
+    coded = coded_faces(data.crops[rows.numpy()], torch.from_numpy(data.features)[rows], work, plan.seed, progress)
+    low, high = _ranges(coded)
     prices = torch.tensor(BIT_PRICES, device=device)
     net = Hyperprior(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(step: int) -> dict[str, Tensor]:
-        chosen = torch.randint(len(rest), (plan.batch,))
-        y, x = torch.randint(rest.shape[-1] - PATCH + 1, (2,)).tolist()
-        patch = rest[chosen, :, y : y + PATCH, x : x + PATCH].float()
-        if torch.rand(()) < 0.5:
-            patch = patch.flip(-1)
+        chosen = torch.randint(len(coded.crops), (plan.batch,))
+        y, x = (torch.randint((CROP_SIZE - PATCH) // HYPER_STRIDE + 1, (2,)) * HYPER_STRIDE).tolist()
+        place = (chosen, slice(None), slice(y, y + PATCH), slice(x, x + PATCH))
+        patch = coded.crops[place].float() - coded.shown[place].float()
         span = (high[chosen] - low[chosen]).clamp(min=1).to(device)
         scaled = (patch.to(device) - low[chosen].to(device)) / span
         quality = torch.randint(len(BIT_PRICES), (plan.batch,), device=device)
         with torch.autocast(scaled.device.type, torch.bfloat16):
-            out = net(scaled, quality)
+            out = net(scaled, quality, coded.symbols[chosen].to(device), (y, x))
         error = (out.decoded - scaled) * span / 255
         squared = error.square().mean(dim=(1, 2, 3))
-        distortion = satd(error) + SQUARED_WEIGHT * squared
         rate = out.bits / PATCH**2
-        total = ((distortion + prices[quality] * rate) / prices[quality].sqrt()).mean()
+        total = SATD_WEIGHT * satd(error) + SQUARED_WEIGHT * squared + prices[quality] * rate
+        best = quality == len(BIT_PRICES) - 1
         return {
-            "loss": total,
+            "loss": (total / prices[quality].sqrt()).mean(),
             "mse": squared.mean(),
             "bpp": rate.mean(),
-            "bpp_low": rate[quality == 0].mean() if (quality == 0).any() else rate.min(),
+            "mse_best": squared[best].mean() if best.any() else squared.min(),
+            "bpp_best": rate[best].mean() if best.any() else rate.max(),
         }
 
     return fit(PART, net, losses, work, plan, progress)
+
+
+def _ranges(coded: CodedFaces) -> tuple[Tensor, Tensor]:
+    """(N, 1, 1, 1) float least and greatest differences of the crops and their base pictures."""
+    rests = (crop.short() - shown.short() for crop, shown in zip(coded.crops, coded.shown, strict=True))
+    ends = torch.tensor([(float(rest.min()), float(rest.max())) for rest in rests])
+    return ends[:, 0, None, None, None], ends[:, 1, None, None, None]
 
 
 def trained_residual(work: Path) -> Hyperprior:

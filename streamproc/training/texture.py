@@ -1,9 +1,11 @@
-"""Training of the appearance net, its coder and the texture net (Eq. 4), end to end.
+"""Training of the appearance net and the texture net (Eq. 4), end to end.
 
-L = sum over three scales of (SATD(x_s, picture_s) + 10 MSE) + l * bits; the texture net is given the *decoded* identity
-feature and the decoded appearance. The paper has SATD alone. In an 8x8 block the mean is one of 64 coefficients: with
-SATD alone brightness and pose are hardly learned (11.7 dB after 120 steps, against 15.7 dB with MSE alone). Most steps
-train the 64x64 level, which holds nearly all that a base layer can say; the last ones train all three.
+L = sum over three scales of (20 MSE + SATD / 2) + l * bits; the texture net is given the *decoded* identity feature and
+the rounded latents. The paper has SATD alone; in an 8x8 block the mean is one of 64 coefficients, so with SATD alone
+brightness and pose are hardly learned. l follows the bits: it rises while there are more than asked for and falls
+while there are fewer. Both nets start at the Karhunen-Loeve transform of the training pictures, which is then what
+they have to improve on. Most steps train the 64x64 level, which holds nearly all that a base layer can say; the last
+ones all three.
 """
 
 from pathlib import Path
@@ -11,21 +13,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from streamproc.codec.networks import AppearanceNet, CodecShape, TextureNet
+from streamproc.codec.networks import LATENT_LIMIT, PICTURE_SIDE, AppearanceNet, CodecShape, TextureNet
 from streamproc.training.data import TrainingFaces, load_faces
-from streamproc.training.feature import CodedVector, trained_identity
+from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.training.losses import satd, shrink
 
 PART = "texture"
-BIT_PRICE = 2e-4
-"""Distortion (pixels in 0..1) that one bit of appearance must save."""
-SQUARED_WEIGHT = 10.0
-"""Weight of the mean squared error beside SATD."""
-PRICE_WARM_UP = 0.5
-"""Share of the steps in which the price rises from nothing: asked at once, an untrained net learns to say nothing."""
-START_STEP = 0.25
-"""Quantiser step that the appearance, whose dimensions have deviation 1, starts with."""
+BITS = 184.0
+"""Bits of appearance asked for: with identity's 151, what the paper spends on a base layer (341)."""
+SQUARED_WEIGHT = 20.0
+SATD_WEIGHT = 0.5
+FIRST_PRICE = 2e-5
+"""Mean squared error (pixels in 0..1) that one bit of appearance must save, at the start."""
+PRICE_GAIN = 2e-5
+"""Relative change of the price for each bit too many, a step."""
+START_STEP = 2.0
+"""Quantiser step that the Karhunen-Loeve coefficients start with, in units of the 64x64 picture's vector."""
 FINE_SHARE = 0.12
 """Share of the steps, the last ones, that train all three levels."""
 FINE_BATCH = 16
@@ -33,33 +37,80 @@ MIN_VISIBLE = 0.97
 """Crops with more border than this say nothing about faces."""
 
 
+class LogisticPrior(nn.Module):
+    """A mixture of three logistic distributions for each latent, integrated over each integer's bin."""
+
+    def __init__(self, deviations: Tensor) -> None:
+        """`deviations` (D,): of the latents as training begins."""
+        super().__init__()
+        scales = deviations[:, None] * torch.tensor([0.25, 0.5, 1.0])
+        self.log_scales = nn.Parameter(scales.clamp(min=0.1).log())
+        self.means, self.weights = nn.Parameter(torch.zeros_like(scales)), nn.Parameter(torch.zeros_like(scales))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(N, D) probabilities of the unit bins around (N, D) values."""
+        away, scales = latents[:, :, None] - self.means, self.log_scales.exp()
+        inside = torch.sigmoid((away + 0.5) / scales) - torch.sigmoid((away - 0.5) / scales)
+        likely: Tensor = (inside * self.weights.softmax(dim=1)).sum(dim=2)
+        return likely.clamp(min=1e-9)
+
+    @torch.no_grad()
+    def density(self) -> Tensor:
+        """(D, 41) probability of each integer within +-20."""
+        grid = torch.arange(-LATENT_LIMIT, LATENT_LIMIT + 1.0)[:, None].expand(-1, len(self.means))
+        density: Tensor = self(grid).T
+        return density
+
+
 class BaseNet(nn.Module):
     """Everything of the base layer that texture needs, as one net to train."""
 
+    price: Tensor
+
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
-        self.appearance = AppearanceNet(shape.appearance)
-        self.coded = CodedVector(shape.appearance, shape.appearance_latents)
+        self.appearance = AppearanceNet(shape.appearance_latents)
+        self.prior = LogisticPrior(torch.ones(shape.appearance_latents))
+        self.texture = TextureNet(shape.identity, shape.appearance_latents)
+        self.register_buffer("price", torch.tensor(FIRST_PRICE))
+
+    def start_at_klt(self, small: Tensor) -> None:
+        """Nothing; the linear paths become the Karhunen-Loeve transform of (N, 3, 64, 64) pictures."""
+        flat = small.flatten(1).float()
+        mean = flat.mean(dim=0)
+        count = self.appearance.linear.out_features
+        _, _, basis = torch.svd_lowrank(flat - mean, q=count + 64, niter=2)
+        basis = basis[:, :count]
+        self.prior = LogisticPrior(((flat - mean) @ basis).std(dim=0) / START_STEP)
         with torch.no_grad():
-            start = torch.eye(shape.appearance_latents, shape.appearance)
-            self.coded.coder.linear_in.weight.copy_(start / START_STEP)
-            self.coded.coder.linear_out.weight.copy_(start.T * START_STEP)
-        self.texture = TextureNet(shape.identity + shape.appearance)
+            self.appearance.linear.weight.copy_(basis.T / START_STEP)
+            self.appearance.linear.bias.copy_(-(basis.T @ mean) / START_STEP)
+            self.texture.linear.weight.copy_(basis * START_STEP)
+            self.texture.linear.bias.copy_(mean)
 
     def forward(self, identity: Tensor, small: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
-        """(pictures of the levels, bits (N,)) with noise for rounding, from decoded identity features (N, 128) and
-        crops (N, 3, 64, 64) in 0..1."""
-        decoded, bits = self.coded(self.appearance(small))
+        """(pictures of the levels, bits (N,)) from decoded identity features (N, 128) and crops (N, 3, 64, 64) in 0..1.
+
+        The rate sees noise for rounding, the picture rounded latents, as if rounding had slope 1 ("straight through").
+        """
+        latents = self.appearance(small)
+        bits = -self.prior(latents + torch.rand_like(latents) - 0.5).log2().sum(dim=1)
+        rounded = latents + (latents.round() - latents).detach()
         # The latent stays in float32: its rounding is the code. The pictures bear bfloat16, at twice the speed.
         with torch.autocast(small.device.type, torch.bfloat16):
-            pictures = self.texture(torch.cat([identity, decoded], dim=1), levels)
+            pictures = self.texture(identity, rounded, levels)
         return [picture.float() for picture in pictures], bits
 
     @torch.no_grad()
-    def picture(self, identity: Tensor, small: Tensor) -> Tensor:
+    def latents(self, small: Tensor) -> Tensor:
+        """(N, D) the codes, whole numbers, of crops (N, 3, 64, 64) in 0..1."""
+        latents: Tensor = self.appearance(small)
+        return latents.round()
+
+    @torch.no_grad()
+    def picture(self, identity: Tensor, latents: Tensor) -> Tensor:
         """(N, 3, 256, 256) in 0..1, as the decoder will show it."""
-        decoded = self.coded.rounded(self.appearance(small))
-        return torch.clamp(self.texture(torch.cat([identity, decoded], dim=1))[-1], 0, 1)
+        return torch.clamp(self.texture(identity, latents)[-1], 0, 1)
 
 
 def usable(data: TrainingFaces) -> Tensor:
@@ -79,15 +130,16 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     identity_coder = trained_identity(work)
     identities = identity_coder.rounded(torch.from_numpy(data.features)).to(device)
     crops, rows = torch.from_numpy(data.crops), usable(data)
-    small = torch.cat([shrink(as_pictures(crops[i : i + 512]), 64).half() for i in range(0, len(crops), 512)])
-    net = BaseNet(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    small = torch.cat([shrink(as_pictures(crops[i : i + 512]), PICTURE_SIDE).half() for i in range(0, len(crops), 512)])
+    net = BaseNet(CodecShape())
+    net.start_at_klt(small[rows])
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fine_from = int(plan.steps * (1 - FINE_SHARE))
 
     def losses(step: int) -> dict[str, Tensor]:
         fine = step >= fine_from
         chosen = rows[torch.randint(len(rows), (FINE_BATCH if fine else plan.batch,))]
-        low = small[chosen].float().to(device)
-        targets = [low]
+        targets = [small[chosen].float().to(device)]
         if fine:
             full = as_pictures(crops[chosen]).to(device)
             targets += [shrink(full, 128), full]
@@ -95,11 +147,11 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
             targets = [target.flip(-1) for target in targets]
         pictures, bits = net(identities[chosen], targets[0], len(targets))
         errors = [picture - target for picture, target in zip(pictures, targets, strict=True)]
-        each = torch.stack([satd(error).mean() + SQUARED_WEIGHT * error.square().mean() for error in errors])
-        distortion, rate = each.sum(), bits.mean()
-        price = BIT_PRICE * min(1.0, step / (PRICE_WARM_UP * plan.steps))
-        total = distortion + price * len(targets) * rate
-        return {"loss": total, "mse64": errors[0].square().mean(), "bits": rate}
+        each = [SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * error.square().mean() for error in errors]
+        rate = bits.mean()
+        total = torch.stack(each).sum() + SQUARED_WEIGHT * net.price.clone() * len(targets) * rate
+        net.price *= torch.exp(PRICE_GAIN * (rate.detach() - BITS))
+        return {"loss": total, "mse64": errors[0].square().mean(), "bits": rate, "price": net.price.clone()}
 
     return fit(PART, net, losses, work, plan, progress)
 

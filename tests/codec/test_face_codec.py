@@ -147,11 +147,11 @@ def test_symbols_are_the_same_on_every_machine(codec: FaceCodec, codes: list[Fac
     reference = [codec.enhancement.symbols(e, b) for e, b in zip(enhancement, base, strict=True)]
     batch = 64
     hyper = np.stack([reference[n % len(reference)].hyper for n in range(batch)])
-    wanted = [codec.enhancement.indexes(found.hyper[None])[0] for found in reference]
+    wanted = [codec.enhancement.indexes(r.hyper[None], [b])[0] for r, b in zip(reference, base, strict=True)]
     for threads in (1, 2):
         for onednn in (True, False):
             with machine(threads, onednn):
-                many = codec.enhancement.indexes(hyper)
+                many = codec.enhancement.indexes(hyper, [base[n % len(base)] for n in range(batch)])
                 for n in range(batch):
                     np.testing.assert_array_equal(many[n], wanted[n % len(reference)])
                 for b, e, found in zip(base, enhancement, reference, strict=True):
