@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import torch
 
 from streamproc.faces.align import align, visible_share
 from streamproc.faces.detect import Detector, MtcnnDetector
 from streamproc.faces.quality import quality
+from streamproc.inference import pick_device
 from streamproc.types import Detection, FaceCrop, FrameTime, Image
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device called `name`; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 class FaceFinder:
