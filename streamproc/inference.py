@@ -78,7 +78,10 @@ def load_net(key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInp
     model = _convert(openvino, build(), inputs)
     # A disk that is full is a RuntimeError of OpenVINO's.
     with suppress(OSError, RuntimeError):
-        _keep(openvino, model, path)
+        written = _written(openvino, model)
+        # Read back even now, so that this process rounds as all later ones do; that fails where the weights were cut.
+        model = openvino.Core().read_model(*written)
+        _keep(path, *written)
     return _CpuNet(openvino, model)
 
 
@@ -143,19 +146,24 @@ def _convert(openvino: ModuleType, module: "nn.Module", inputs: Sequence[NetInpu
         return openvino.convert_model(module.eval(), example_input=examples, input=places)
 
 
-def _keep(openvino: ModuleType, model: Any, path: Path) -> None:
-    """The model lies at `path`, whole, whoever else makes it at the same time; raises OSError or RuntimeError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="making-", dir=path.parent) as folder:
+def _written(openvino: ModuleType, model: Any) -> tuple[bytes, bytes]:
+    """Description and weights of a model; raises OSError or RuntimeError."""
+    with tempfile.TemporaryDirectory() as folder:
         description = Path(folder) / "net.xml"
         openvino.save_model(model, description, compress_to_fp16=False)
-        xml, weights = description.read_bytes(), description.with_suffix(".bin").read_bytes()
-        # OpenVINO does not say when the weights were cut short; reading them back does.
-        openvino.Core().read_model(xml, weights)
-        content = len(xml).to_bytes(_LENGTH, "little") + xml + weights
-        partial = Path(folder) / path.name
+        return description.read_bytes(), description.with_suffix(".bin").read_bytes()
+
+
+def _keep(path: Path, description: bytes, weights: bytes) -> None:
+    """The net lies at `path`, whole, for whoever else makes it at the same time; raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = len(description).to_bytes(_LENGTH, "little") + description + weights
+    partial = path.with_suffix(f".{os.getpid()}")
+    try:
         partial.write_bytes(hashlib.sha256(content).digest() + content)
         partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _kept(path: Path) -> tuple[bytes, bytes] | None:

@@ -58,6 +58,10 @@ class Candidates:
         )
 
 
+_NO = np.zeros(0, np.float32)
+NOTHING = Candidates(np.zeros(0, np.intp), _NO.reshape(0, 4), _NO, _NO.reshape(0, 4), _NO.reshape(0, 5, 2))
+
+
 def load_stage(name: str, device: str) -> Net:
     """ "pnet", "rnet" or "onet" on `device`, taking (N, H, W, 3) uint8 RGB pictures.
 
@@ -109,7 +113,7 @@ class Mtcnn:
 
     def _proposals(self, pictures: Sequence[Image], min_face: float) -> Candidates:
         """What PNet proposes, over all levels."""
-        levels = []
+        levels = [NOTHING]
         for scale, level in pyramid(pictures, min_face):
             score, shift = self._pnet(level)
             found = _at_cells(score, shift, scale)
