@@ -30,7 +30,7 @@ class FaceCodec:
         self.calibration: Calibration = weights.calibration
         self.base = BaseLayer(weights, device)
         self.enhancement = EnhancementLayer(weights, device)
-        self._trunk_hash = weights.trunk
+        self.trunk_id: str = weights.trunk
 
     @classmethod
     def load(cls, profile: str = "default", device: str = "auto") -> Self:
@@ -49,7 +49,7 @@ class FaceCodec:
     @cached_property
     def _trunk(self) -> FaceNet:
         """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
-        return load_trunk(self._trunk_hash).to(self.device)
+        return load_trunk(self.trunk_id).to(self.device)
 
     @torch.inference_mode()
     def raw_features(self, crops: Image) -> FloatArray:
