@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.evaluation import lfw, rate_accuracy
+from streamproc.evaluation import examples, lfw, rate_accuracy, rate_distortion
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.training.loop import Progress
 
@@ -30,6 +30,18 @@ class Study:
         """The feature against its bits."""
         faces = self.work / "faces"
         return rate_accuracy.evaluate(self._images(), self._pairs(), self._codec(), faces, self.out, progress)
+
+    def rate_distortion(self, progress: Progress) -> rate_distortion.RateDistortionResult:
+        """The picture against its bits."""
+        pairs, count = read_pairs(self.data, self.judged), self.limit or rate_distortion.PICTURES
+        return rate_distortion.Distortion(
+            self._images(), pairs, self._codec(), self.work, self.out, count, progress
+        ).run()
+
+    def examples(self, progress: Progress) -> examples.ExamplesResult:
+        """Sheets of pictures."""
+        count = self.limit or examples.PICTURES
+        return examples.evaluate(self._images(), self._codec(), self.out, count, progress)
 
     def _pairs(self) -> LfwPairs:
         return read_pairs(self.data, self.limit)

@@ -32,7 +32,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 1,
     steps: Annotated[int | None, typer.Option(min=1, help="Another length than the part's own.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    alone: Annotated[bool, typer.Option("--alone", help="Of residual: its net without a base layer, to compare.")] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Of residual: its net without a base layer, to compare.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Train one part of the codec; a run that was broken off goes on where it was.

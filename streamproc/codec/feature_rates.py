@@ -98,7 +98,9 @@ class FeatureRates:
             for rate in range(count):
                 start = f"{net_prefix(rate)}."
                 net = FeatureCoder(FEATURE, LATENTS, hidden=HIDDEN)
-                net.load_state_dict({n.removeprefix(start): t.float() for n, t in tensors.items() if n.startswith(start)})
+                net.load_state_dict(
+                    {n.removeprefix(start): t.float() for n, t in tensors.items() if n.startswith(start)}
+                )
                 tables = CodeTables.from_arrays(arrays, tables_prefix(rate))
                 coders.append(RateCoder(net.eval().requires_grad_(False), tables))
         except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:

@@ -27,7 +27,7 @@ class CodedSet:
 
 def coded_set(images: LfwSet, codec: FaceCodec, count: int, progress: Progress) -> CodedSet:
     """Raw features and base layers of the first `count` images, computed where they are not kept yet."""
-    images.prepare(count, progress)
+    images.prepare(range(count), progress)
     folder = images.folder / f"codes-{codec.codec_id}"
     numbers = range(-(-count // SHARD))
     coded = write_shards(folder, numbers, lambda some: _code(codec, images.shard(some[0]).crops), 1, images.key)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.range_coder import ideal_bits
-from streamproc.types import FloatArray
+from streamproc.types import Array, FloatArray
 
 IntArray = npt.NDArray[np.int32]
 KLT_DIMENSIONS = 64
@@ -42,7 +42,7 @@ class FeatureCoder(Protocol):
         ...
 
 
-def unit(features: npt.NDArray[np.floating]) -> FloatArray:
+def unit(features: Array) -> FloatArray:
     """(N, K) float32 of unit norm; rows of nothing stay nothing."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     scaled: FloatArray = (features / np.maximum(norms, 1e-12)).astype(np.float32)

@@ -74,7 +74,8 @@ class HashCoder:
 
     def _classifier_loss(self, table: Tensor, targets: Tensor, classifier: nn.Linear) -> Tensor:
         rows = torch.randint(len(table), (BATCH,))
-        return F.cross_entropy(classifier(torch.sigmoid(self._layer(table[rows]))), targets[rows])
+        logits: Tensor = classifier(torch.sigmoid(self._layer(table[rows])))
+        return F.cross_entropy(logits, targets[rows])
 
     def _pairwise_loss(self, table: Tensor, groups: list[Tensor]) -> Tensor:
         chosen = torch.randperm(len(groups))[:PEOPLE].tolist()
@@ -85,7 +86,8 @@ class HashCoder:
         same = person[:, None] == person[None]
         each = F.softplus(logit) - same * logit
         pull = torch.log(torch.cosh(code.abs() - 1)).mean()
-        return each[same].mean() + each[~same].mean() + QUANTISATION_WEIGHT * pull
+        loss: Tensor = each[same].mean() + each[~same].mean() + QUANTISATION_WEIGHT * pull
+        return loss
 
 
 class EnhancedScalarCoder(ScalarCoder):

@@ -61,21 +61,25 @@ def read_pairs(data: Path, limit: int | None = None) -> LfwPairs:
         raise SourceNotFound(f"{path} is missing: give the folder that holds LFW's pairs.txt and images/")
     lines = [line.split() for line in path.read_text().splitlines()[1:] if line.strip()]
     per_fold = len(lines) // 10
-    rows = []
+    rows: list[tuple[int, str, str, bool, int]] = []
     for number, words in enumerate(lines):
         fold, place = divmod(number, per_fold)
         same = len(words) == 3
         if limit is None or place % (per_fold // 2) < limit:
             first, second = (words[0], words[1]), (words[0], words[2]) if same else (words[2], words[3])
-            names = [f"{name}_{int(index):04d}.jpg" for name, index in (first, second)]
-            rows.append((place % (per_fold // 2), *names, same, fold))
+            left, right = (f"{name}_{int(index):04d}.jpg" for name, index in (first, second))
+            rows.append((place % (per_fold // 2), left, right, same, fold))
     places: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: row[0]):
         for name in row[1:3]:
-            places.setdefault(str(name), len(places))
-    left, right = (np.array([places[str(row[side])] for row in rows], np.int64) for side in (1, 2))
-    same_people, folds = (np.array([row[column] for row in rows]) for column in (3, 4))
-    return LfwPairs(tuple(places), left, right, same_people.astype(bool), folds.astype(np.int64))
+            places.setdefault(name, len(places))
+    return LfwPairs(
+        tuple(places),
+        np.array([places[row[1]] for row in rows], np.int64),
+        np.array([places[row[2]] for row in rows], np.int64),
+        np.array([row[3] for row in rows], bool),
+        np.array([row[4] for row in rows], np.int64),
+    )
 
 
 class LfwSet:
@@ -90,11 +94,12 @@ class LfwSet:
         self._device = device
         self._finder: FaceFinder | None = None
 
-    def prepare(self, count: int, progress: Progress) -> None:
-        """Makes the shards of the first `count` images that are missing or were made by another finder."""
-        whole = self.names[: -(-count // SHARD) * SHARD]
-        for done in write_shards(self.folder, whole, self._make, SHARD, self.key):
-            progress("finding faces", done, len(whole))
+    def prepare(self, places: Iterable[int], progress: Progress) -> None:
+        """Makes those shards, of the images at `places`, that are missing or were made by another finder."""
+        numbers = {place // SHARD for place in places}
+        written = write_shards(self.folder, self.names, self._make, SHARD, self.key, numbers.__contains__)
+        for done, _ in enumerate(written):
+            progress("finding faces", done + 1, len(numbers))
 
     def shard(self, number: int) -> LfwShard:
         """One shard, which was prepared."""

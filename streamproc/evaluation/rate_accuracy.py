@@ -229,4 +229,6 @@ def _page(out: Path, rows: list[AccuracyRow], pairs: LfwPairs, codec_id: str, fa
         "million faces) and edition of LFW differ.",
         "LFW here is the deep-funneled set.",
     )
-    return write_page(out / "index.html", "Rate and accuracy", lead, [Section("Table I and Fig. 8", notes, figures, (table,))])
+    return write_page(
+        out / "index.html", "Rate and accuracy", lead, [Section("Table I and Fig. 8", notes, figures, (table,))]
+    )

@@ -19,7 +19,8 @@ MIN_FACE = 60
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
     """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
-    on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual net without a base layer."""
+    on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual
+    net without a base layer."""
 
     data: Path
     work: Path

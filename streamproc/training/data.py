@@ -60,7 +60,12 @@ def prepare(data: Path, out: Path, finder: FaceFinder, trunk: FaceNet, part: int
     """Yields the pictures done so far; writes the shards that are missing in `out`, as `part` of `parts` processes that
     share the work."""
     yield from write_shards(
-        out, pictures(data), lambda paths: _shard(paths, finder, trunk), SHARD, part=part, parts=parts
+        out,
+        pictures(data),
+        lambda paths: _shard(paths, finder, trunk),
+        SHARD,
+        "",
+        lambda number: number % parts == part,
     )
 
 

@@ -158,6 +158,7 @@ def _take_halves(net: nn.Module) -> None:
 
 
 def table_tensors(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
+    """The tables as tensors under `prefix.`."""
     return {name: torch.from_numpy(array.copy()) for name, array in tables.to_arrays(prefix).items()}
 
 

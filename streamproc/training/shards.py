@@ -25,15 +25,14 @@ def write_shards(
     make: Callable[[Sequence[Item]], dict[str, Array]],
     size: int,
     key: str = "",
-    part: int = 0,
-    parts: int = 1,
+    wanted: Callable[[int], bool] = lambda number: True,
 ) -> Iterator[int]:
     """Yields the items done so far; writes the shards of `size` items that are missing or were made under another
-    `key`, each at once or not at all. `part` of `parts` processes share the work."""
+    `key`, each at once or not at all, and only those whose number is `wanted`."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(range(0, len(items), size)):
         target = shard_path(folder, number)
-        if number % parts != part:
+        if not wanted(number):
             continue
         if not _made(target, key):
             arrays = make(items[start : start + size])
