@@ -113,7 +113,8 @@ class EnhancedScalarCoder(ScalarCoder):
 
         def loss() -> Tensor:
             rows = torch.randint(len(target), (BATCH,))
-            return (coarse[rows] + self._net(coarse[rows]) - target[rows]).square().sum(dim=1).mean()
+            error: Tensor = coarse[rows] + self._net(coarse[rows]) - target[rows]
+            return error.square().sum(dim=1).mean()
 
         _train(self._net, loss)
 

@@ -20,6 +20,11 @@ _HEVC_PARAMETERS = range(32, 35)
 class PictureCoder(Protocol):
     """Pictures (H, W, 3) uint8 RGB to files and back, at one setting."""
 
+    @property
+    def setting(self) -> str:
+        """The setting, for people."""
+        ...
+
     def encode(self, picture: Image) -> bytes:
         """The file."""
         ...
@@ -38,6 +43,11 @@ class Jpeg:
     """JPEG at `quality` 1 to 95: 4:2:0, Huffman tables of its own."""
 
     quality: int
+
+    @property
+    def setting(self) -> str:
+        """The setting, for people."""
+        return f"quality {self.quality}"
 
     def encode(self, picture: Image) -> bytes:
         """A JFIF file."""
@@ -64,6 +74,11 @@ class Jpeg2000:
 
     level: float
 
+    @property
+    def setting(self) -> str:
+        """The setting, for people."""
+        return f"{self.level:g} dB asked for"
+
     def encode(self, picture: Image) -> bytes:
         """A codestream."""
         data: bytes = library("imagecodecs").jpeg2k_encode(
@@ -86,6 +101,11 @@ class Hevc:
     """HEVC intra (x265) at quantiser `qp`: 4:2:0, tuned for PSNR."""
 
     qp: int
+
+    @property
+    def setting(self) -> str:
+        """The setting, for people."""
+        return f"QP {self.qp}"
 
     def encode(self, picture: Image) -> bytes:
         """An H.265 stream of one picture."""

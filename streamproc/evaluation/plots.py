@@ -62,7 +62,7 @@ def sheet(path: Path, rows: Sequence[Sequence[Tile]], side: float = 1.7) -> Path
             axes.axis("off")
         for axes, tile in zip(line, row, strict=False):
             axes.imshow(tile.picture)
-            axes.set_title(tile.text, fontsize=6.5, y=-0.02, va="top")
+            axes.text(0.5, -0.03, tile.text, fontsize=6.5, ha="center", va="top", transform=axes.transAxes)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.06, wspace=0.04, hspace=0.22)
     return _saved(figure, path)
 

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.profiles import stated_codec
 from streamproc.evaluation.bjontegaard import RateCurve, rate_delta
 from streamproc.evaluation.distortion_page import write_distortion_page
 from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, DeltaRow, DistortionRow, JudgeRow
@@ -23,8 +24,8 @@ from streamproc.evaluation.picture_methods import (
     PrincipalComponents,
 )
 from streamproc.evaluation.pictures import decibels, ms_ssim, psnr
+from streamproc.training.alone import alone_path
 from streamproc.training.data import load_faces
-from streamproc.training.export import alone_path
 from streamproc.training.loop import Progress
 from streamproc.types import CROP_SIZE, Image
 
@@ -72,10 +73,10 @@ class Distortion:
         """All of it."""
         self.images.prepare([*self._places, *range(len(self.pairs.names))], self.progress)
         key = {"codec": self.codec.codec_id, "images": self.images.key}
-        rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count, "alone": self._alone_made}))
+        rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count}))
         deltas = tuple(deltas_of(rows))
         judge = self._judge(KeptRows(self.out / "judge", key | {"judged": len(self.pairs.names)}))
-        missing = "" if self._alone_made else f"{ALONE}: run `train residual --alone` to compare with it"
+        missing = "" if self._alone else f"{ALONE}: run `train residual --alone` to compare with it"
         page = write_distortion_page(self.out, rows, deltas, judge, self.count, self.codec.codec_id, missing)
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
         write_csv(self.out / "deltas.csv", deltas, DeltaRow)
@@ -83,11 +84,11 @@ class Distortion:
         count = len(self._crops)
         return RateDistortionResult(rows, deltas, judge, count, self.codec.codec_id, page, table, missing)
 
-    @property
-    def _alone_made(self) -> float:
-        """When the hyperprior alone was trained, seconds; 0: never."""
+    @cached_property
+    def _alone(self) -> str:
+        """The id of the hyperprior alone, nothing where it was not trained."""
         path = alone_path(self.work)
-        return path.stat().st_mtime if path.exists() else 0.0
+        return stated_codec(str(path)).codec_id if path.exists() else ""
 
     @property
     def _places(self) -> list[int]:
@@ -102,7 +103,8 @@ class Distortion:
         rows = [base]
         methods = list(self._methods())
         for done, (name, setting, method) in enumerate(methods):
-            rows.append(kept.row(f"{name} {setting}", DistortionRow, partial(self._row, name, setting, method)))
+            row = f"{name} {self._alone} {setting}" if name == ALONE else f"{name} {setting}"
+            rows.append(kept.row(row, DistortionRow, partial(self._row, name, setting, method)))
             self.progress("methods", done + 1, len(methods))
         for size in COMPONENT_SIZES:
             name = f"principal components of {size}x{size}"
@@ -114,15 +116,15 @@ class Distortion:
         """(name, setting, method) of all but the base layer and its bar."""
         for quality in self.codec.qualities:
             yield OURS, f"rate point {quality}", Ours(self.codec, quality)
-        if self._alone_made:
+        if self._alone:
             for alone in HyperpriorAlone.load(alone_path(self.work)):
                 yield ALONE, f"rate point {alone.quality}", alone
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                yield name, str(coder), Conventional(coder)
+                yield name, coder.setting, Conventional(coder)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                yield f"{name}{OVER_BASE}", str(coder), OverBase(coder, self.codec)
+                yield f"{name}{OVER_BASE}", coder.setting, OverBase(coder, self.codec)
 
     def _components(self, name: str, size: int, bits: float) -> DistortionRow:
         training = load_faces(self.work / "faces", COMPONENT_FACES)

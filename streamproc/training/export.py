@@ -19,12 +19,13 @@ from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.networks import LATENT_LIMIT, CodecShape
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash, trunk_path
+from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces
 from streamproc.training.feature import CodedVector, trained_identity
 from streamproc.training.loop import TrainResult
 from streamproc.training.losses import shrink
-from streamproc.training.residual import ALONE, Hyperprior, trained_residual
+from streamproc.training.residual import Hyperprior, trained_residual
 from streamproc.training.texture import as_pictures, trained_base, usable
 from streamproc.types import Array
 
@@ -110,11 +111,6 @@ def export_alone(work: Path) -> Path:
     tensors = residual_tensors(trained_residual(work, ALONE))
     save_weights(CodecWeights("alone", CodecShape(), "", Calibration(1.0, 0.0), tensors), target)
     return target
-
-
-def alone_path(work: Path) -> Path:
-    """Where the weights of the hyperprior without a base layer lie."""
-    return work / ALONE / "alone.safetensors"
 
 
 def _bases(codec: FaceCodec, crops: Array, features: Array) -> list[bytes]:

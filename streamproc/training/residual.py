@@ -10,6 +10,7 @@ from compressai.layers import GDN
 from torch import Tensor, nn
 
 from streamproc.codec.networks import CodecShape, ResidualNet
+from streamproc.training.alone import ALONE
 from streamproc.training.data import load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
@@ -17,8 +18,6 @@ from streamproc.training.losses import satd, shrink
 from streamproc.training.texture import SQUARED_WEIGHT, as_pictures, trained_base, usable
 
 PART = "residual"
-ALONE = "residual-alone"
-"""The same net on the faces themselves, without a base layer: what evaluation compares with."""
 BIT_PRICES = (0.2, 0.1, 0.05, 0.025, 0.0125)
 """Distortion (pixels in 0..1) that one bit a pixel must save, one price a rate point, lowest rate first."""
 PATCH = 128
@@ -75,7 +74,8 @@ def residuals(crops: Tensor, features: Tensor, work: Path, progress: Progress) -
 def train(
     faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", alone: bool = False
 ) -> TrainResult:
-    """Trains the residual net on 128x128 patches of what the trained base layer leaves over; `alone`: of the faces."""
+    """Trains the residual net on 128x128 patches of what the trained base layer leaves over; `alone`: of the faces
+    themselves, for comparison."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
