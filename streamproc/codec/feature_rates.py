@@ -18,6 +18,7 @@ from streamproc.codec.code_tables import CodeTables
 from streamproc.codec.networks import FeatureCoder, GdnFactory
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.range_coder import ideal_bits
+from streamproc.codec.weights import ID_LENGTH, tensors_hash
 from streamproc.errors import WeightsError
 from streamproc.types import FloatArray
 
@@ -77,11 +78,12 @@ class RateCoder:
 
 class FeatureRates:
     """All the coders of the file, lowest rate first; `trunk` is the hash of the feature net that they were trained
-    on: features of another one mean nothing to them."""
+    on: features of another one mean nothing to them; `rates_id` is the hash of their own tensors."""
 
-    def __init__(self, coders: Sequence[RateCoder], trunk: str) -> None:
+    def __init__(self, coders: Sequence[RateCoder], trunk: str, rates_id: str) -> None:
         self.coders = tuple(coders)
         self.trunk = trunk
+        self.rates_id = rates_id
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -105,4 +107,4 @@ class FeatureRates:
                 coders.append(RateCoder(net.eval().requires_grad_(False), tables))
         except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
             raise WeightsError(f"{path} holds no feature coders, or it is damaged ({error}): fetch it again") from error
-        return cls(coders, trunk)
+        return cls(coders, trunk, tensors_hash(tensors, trunk)[:ID_LENGTH])

@@ -106,7 +106,7 @@ def our_rates(codec: FaceCodec) -> Iterator[Competitor]:
     if rates.trunk != codec.trunk_id:
         raise WeightsError(f"{rates_path()} was trained on another feature net: run `train rates` again")
     for place, coder in enumerate(rates.coders):
-        yield Competitor(RATES, f"{RATES} {place}", partial(_trained, coder))
+        yield Competitor(RATES, f"{RATES} {rates.rates_id} {place}", partial(_trained, coder))
 
 
 def _trained(coder: FeatureCoder) -> FeatureCoder:
@@ -129,7 +129,7 @@ def evaluate(
     coders = coders if coders is not None else [*our_rates(codec), *competitors()]
     training = _training(faces, codec)
     coded = coded_set(images, codec, len(pairs.names), progress)
-    key = {"codec": codec.codec_id, "images": images.key, "count": len(pairs.names), "faces": len(training.features)}
+    key = {"codec": codec.codec_id, "images": images.key, "pairs": len(pairs.same), "faces": len(training.features)}
     kept = KeptRows(out, key)
     rows = [kept.row(name, AccuracyRow, partial(_own, name, codec, coded, pairs)) for name in (OURS, IDENTITY)]
     for done, one in enumerate([Competitor(RAW, RAW, RawCoder), *coders]):

@@ -75,7 +75,7 @@ class Distortion:
         key = {"codec": self.codec.codec_id, "images": self.images.key}
         rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count}))
         deltas = tuple(deltas_of(rows))
-        judge = self._judge(KeptRows(self.out / "judge", key | {"judged": len(self.pairs.names)}))
+        judge = self._judge(KeptRows(self.out / "judge", key | {"judged": len(self.pairs.same)}))
         missing = "" if self._alone else f"{ALONE}: run `train residual --alone` to compare with it"
         page = write_distortion_page(self.out, rows, deltas, judge, self.count, self.codec.codec_id, missing)
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)

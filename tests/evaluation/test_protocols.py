@@ -134,7 +134,7 @@ def test_rate_distortion(little: LittleLfw, tmp_path: Path, monkeypatch: pytest.
     assert judged["originals"].cosine == pytest.approx(1, abs=1e-5)
     assert judged[f"{OURS}, rate point 4"].cosine > judged[f"{OURS}, rate point 0"].cosine > 0.6
     assert judged["originals"].accuracy > 0.9
-    monkeypatch.setattr(Distortion, "_row", None)
+    monkeypatch.setattr(Distortion, "_row", _no_measure)
     again = Distortion(images, pairs, little.codec, little.work, tmp_path, 2, silent).run()
     assert again.rows == result.rows
     assert again.judge == result.judge
@@ -155,6 +155,10 @@ def test_damaged_rows_are_measured_again(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("{cut")
     assert KeptRows(tmp_path, {}).row("x", AccuracyRow, measure) == measure()
     assert KeptRows(tmp_path, {}).row("x", AccuracyRow, _never) == measure()
+
+
+def _no_measure(*arguments: object) -> None:
+    raise AssertionError("measured again")
 
 
 def _never() -> AccuracyRow:
