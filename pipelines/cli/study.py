@@ -68,7 +68,7 @@ def evaluate(
     ] = None,
     judged: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
-    ] = 50,
+    ] = 100,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:

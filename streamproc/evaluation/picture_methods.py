@@ -90,19 +90,34 @@ class Conventional:
         return _counted(np.stack([self.coder.decode(data) for data in files]), files, headers)
 
 
+class BasePictures:
+    """What base layers show, remembered for the crops last asked for: many codecs are tried over the same."""
+
+    def __init__(self, codec: FaceCodec) -> None:
+        self._codec = codec
+        self._crops: Image | None = None
+
+    def of(self, crops: Image) -> tuple[list[bytes], Image]:
+        """(base payloads, their pictures) of crops."""
+        if crops is not self._crops:
+            self._bases = [code.base for code in self._codec.encode(crops, None)]
+            self._shown = self._codec.reconstruct(self._bases)
+            self._crops = crops
+        return self._bases, self._shown
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OverBase:
     """A conventional codec as the enhancement layer: on what our base picture leaves over, stretched to its minimum
     and maximum (Eq. 5)."""
 
     coder: PictureCoder
-    codec: FaceCodec
+    base: BasePictures
 
     def code(self, crops: Image) -> CodedPictures:
         """Base layer, minimum and maximum, and a file, for each picture."""
-        bases = [code.base for code in self.codec.encode(crops, None)]
         decoded, payloads, headers = [], [], []
-        for crop, base, shown in zip(crops, bases, self.codec.reconstruct(bases), strict=True):
+        for crop, base, shown in zip(crops, *self.base.of(crops), strict=True):
             scaled, low, high = min_max(crop.astype(np.int16) - shown)
             data = self.coder.encode(scaled)
             rest = from_min_max(self.coder.decode(data), low, high)

@@ -11,11 +11,12 @@ from streamproc.codec.profiles import stated_codec
 from streamproc.evaluation.bjontegaard import RateCurve, rate_delta
 from streamproc.evaluation.distortion_page import write_distortion_page
 from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, DeltaRow, DistortionRow, JudgeRow
-from streamproc.evaluation.judging import judged_row
+from streamproc.evaluation.judging import Hearing
 from streamproc.evaluation.kept_rows import KeptRows, write_csv
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, sampled
 from streamproc.evaluation.picture_coders import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.evaluation.picture_methods import (
+    BasePictures,
     Conventional,
     HyperpriorAlone,
     Ours,
@@ -81,7 +82,7 @@ class Distortion:
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
         write_csv(self.out / "deltas.csv", deltas, DeltaRow)
         write_csv(self.out / "judge.csv", judge, JudgeRow)
-        count = len(self._crops)
+        count = len(self._places)
         return RateDistortionResult(rows, deltas, judge, count, self.codec.codec_id, page, table, missing)
 
     @cached_property
@@ -122,9 +123,10 @@ class Distortion:
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
                 yield name, coder.setting, Conventional(coder)
+        base = BasePictures(self.codec)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                yield f"{name}{OVER_BASE}", coder.setting, OverBase(coder, self.codec)
+                yield f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base)
 
     def _components(self, name: str, size: int, bits: float) -> DistortionRow:
         training = load_faces(self.work / "faces", COMPONENT_FACES)
@@ -145,12 +147,11 @@ class Distortion:
 
     def _judge(self, kept: KeptRows) -> tuple[JudgeRow, ...]:
         looks: list[tuple[str, PictureMethod | None]] = [("originals", None), (BASE, Ours(self.codec, None))]
+        hearing = Hearing(self.images, self.pairs, self.progress)
         looks += [(f"{OURS}, rate point {quality}", Ours(self.codec, quality)) for quality in self.codec.qualities]
         rows = []
-        for done, (name, method) in enumerate(looks):
-            measure = partial(judged_row, name, method, self.images, self.pairs, self.progress)
-            rows.append(kept.row(name, JudgeRow, measure))
-            self.progress("judge", done + 1, len(looks))
+        for name, method in looks:
+            rows.append(kept.row(name, JudgeRow, partial(hearing.row, name, method)))
         return tuple(rows)
 
 

@@ -8,7 +8,7 @@ from made_lfw import LittleLfw, made_lfw
 
 from streamproc.errors import NotVideo
 from streamproc.evaluation.picture_coders import Hevc, Jpeg, Jpeg2000, PictureCoder
-from streamproc.evaluation.picture_methods import Conventional, Ours, OverBase, PrincipalComponents
+from streamproc.evaluation.picture_methods import BasePictures, Conventional, Ours, OverBase, PrincipalComponents
 from streamproc.evaluation.pictures import decibels, from_min_max, min_max, ms_ssim, psnr
 from streamproc.media.still import decode_hevc, encode_hevc
 
@@ -63,7 +63,7 @@ def test_residuals_there_and_back(seed: int, reach: int) -> None:
 def test_over_base_and_components(little: LittleLfw) -> None:
     crops = little.crops[:2]
     base = Ours(little.codec, None).code(crops)
-    fine = OverBase(Hevc(30), little.codec).code(crops)
+    fine = OverBase(Hevc(30), BasePictures(little.codec)).code(crops)
     assert (psnr(crops, fine.pictures) > psnr(crops, base.pictures) + 8).all()
     assert (fine.bytes > base.bytes + 3).all()
     components = PrincipalComponents(little.crops, 32, 60)
