@@ -41,14 +41,14 @@ def train(
 
     Example: streamproc train residual --data faces --work runs
     """
+    if alone and part != "residual":
+        raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
     with work():
         from streamproc.training import commands
 
         if part not in commands.PARTS:
             known = ", ".join(commands.PARTS)
             raise typer.BadParameter(f"there is no part '{part}', only {known}.", param_hint="PART")
-        if alone and part != "residual":
-            raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
         options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone)
         with counted_progress() as progress:
             result = commands.train(part, options, progress)

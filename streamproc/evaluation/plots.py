@@ -1,5 +1,6 @@
 """Plots and picture sheets, as PNG files."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,12 @@ class Tile:
 def plot(path: Path, curves: Sequence[Curve], x: str, y: str, lowest: float | None = None, log: bool = False) -> Path:
     """`path`: the curves over axes named `x` and `y`, from `lowest` on upwards, `log`: with a logarithmic x."""
     figure, axes = _figure(9.0, 5.5)
-    colours = library("matplotlib").colormaps["tab20"]
-    for n, curve in enumerate(curves):
-        style: dict[str, Any] = {"linestyle": "--" if curve.dashed else "-", "marker": "x" if curve.dashed else "o"}
-        style |= {"linewidth": 2.6 if curve.heavy else 1.2, "markersize": 6 if curve.heavy else 4}
-        axes.plot(curve.x, curve.y, label=curve.name, color="black" if curve.heavy else colours(n % 20), **style)
+    colours = itertools.cycle(library("matplotlib").colormaps["tab10"].colors)
+    ours = itertools.cycle((("black", "o"), ("dimgray", "s"), ("navy", "D")))
+    for curve in curves:
+        colour, mark = next(ours) if curve.heavy else (next(colours), "x" if curve.dashed else ".")
+        style: dict[str, Any] = {"linestyle": "--" if curve.dashed else "-", "linewidth": 2.4 if curve.heavy else 1.2}
+        axes.plot(curve.x, curve.y, label=curve.name, color=colour, marker=mark, **style)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if log:

@@ -71,7 +71,8 @@ class Distortion:
     progress: Progress
 
     def run(self) -> RateDistortionResult:
-        """All of it."""
+        """All of it; raises SourceNotFound at once when there are no training faces."""
+        load_faces(self.work / "faces", 1)
         self.images.prepare([*self._places, *range(len(self.pairs.names))], self.progress)
         key = {"codec": self.codec.codec_id, "images": self.images.key}
         rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count}))
