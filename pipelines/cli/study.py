@@ -89,7 +89,7 @@ def evaluate(
 
 
 def setup(json: JsonOption = False) -> None:
-    """Fetch the pretrained weights that are not shipped (90 MB, once).
+    """Fetch the pretrained weights that are not shipped (90 MB, once), and convert the nets for this machine.
 
     Example: streamproc setup
     """
@@ -97,6 +97,7 @@ def setup(json: JsonOption = False) -> None:
         from streamproc.training import pretrained
 
         path = pretrained.fetch()
+        pretrained.make_ready()
     if json:
         emit({"weights": path})
     else:

@@ -5,27 +5,20 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import torch
 
 from streamproc.faces.align import TEMPLATE, align, visible_share
 from streamproc.faces.detect import Detector, MtcnnDetector
 from streamproc.faces.quality import quality
+from streamproc.inference import pick_device
 from streamproc.types import CROP_SIZE, Detection, FaceCrop, FrameTime, Image
 
-VERSION = 1
+VERSION = 2
 """To be raised with every change of which faces are found, or where: prepared pictures are thrown away by it."""
 
 
 def geometry() -> str:
     """16 hex digits that change with what a crop would show: the finder's version and the alignment's template."""
     return hashlib.sha256(f"{VERSION} {CROP_SIZE} {TEMPLATE.round(3).tolist()}".encode()).hexdigest()[:16]
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device called `name`; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 class FaceFinder:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from streamproc.codec.weights import load_trunk
+from streamproc.codec.trunk import load_trunk
 from streamproc.faces.finder import FaceFinder
 from streamproc.training import export, feature, rates, residual, texture
 from streamproc.training.data import SHARD, load_faces, pictures, prepare

