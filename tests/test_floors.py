@@ -22,7 +22,8 @@ MAY: dict[str, set[str]] = {
     "storage": GROUND,
     "streamproc.query": GROUND | {"streamproc.codec"},
     "streamproc.training": NETS | {"streamproc.faces", "streamproc.codec", "streamproc.media"},
-    "streamproc.evaluation": NETS | {"streamproc.faces", "streamproc.codec", "streamproc.media"},
+    # Competitors are trained on training's faces, and by its loop.
+    "streamproc.evaluation": NETS | {"streamproc.faces", "streamproc.codec", "streamproc.media", "streamproc.training"},
     "streamproc": GROUND | {"streamproc.faces", "streamproc.codec"},
     "pipelines": GROUND
     | {f"streamproc.{room}" for room in ("media", "faces", "codec", "query", "training", "evaluation")}
@@ -47,6 +48,11 @@ ONLY: dict[str, set[str]] = {
     "typer": {"pipelines"},
     "norfair": {"streamproc.faces"},
     "facenet_pytorch": {"streamproc.faces", "streamproc.codec", "streamproc.training", "streamproc.evaluation"},
+    "faiss": {"streamproc.evaluation"},
+    "imagecodecs": {"streamproc.evaluation"},
+    "matplotlib": {"streamproc.evaluation"},
+    "bjontegaard": {"streamproc.evaluation"},
+    "pytorch_msssim": {"streamproc.evaluation"},
     "compressai": {"streamproc.codec", "streamproc.training", "streamproc.evaluation"},
 }
 

@@ -31,7 +31,7 @@ class FaceCodec:
         self.calibration: Calibration = weights.calibration
         self.base = BaseLayer(weights, device)
         self.enhancement = EnhancementLayer(weights, device)
-        self._trunk_hash = weights.trunk
+        self.trunk_id: str = weights.trunk
 
     @classmethod
     def load(cls, profile: str = "default", device: str = "auto") -> Self:
@@ -49,7 +49,7 @@ class FaceCodec:
     @cached_property
     def _trunk(self) -> Net:
         """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
-        return load_features(self._trunk_hash, str(self.device))
+        return load_features(self.trunk_id, str(self.device))
 
     def raw_features(self, crops: Image) -> FloatArray:
         """(N, 128) float32 unit-norm features of crops (N, 256, 256, 3) uint8 RGB, before coding."""

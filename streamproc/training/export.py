@@ -20,12 +20,13 @@ from streamproc.codec.networks import LATENT_LIMIT, CodecShape
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash
+from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces
 from streamproc.training.feature import CodedVector, trained_identity
 from streamproc.training.loop import TrainResult
 from streamproc.training.losses import shrink
-from streamproc.training.residual import trained_residual
+from streamproc.training.residual import Hyperprior, trained_residual
 from streamproc.training.texture import as_pictures, trained_base, usable
 from streamproc.types import Array
 
@@ -51,9 +52,9 @@ def export(faces: Path, work: Path) -> TrainResult:
     data = load_faces(faces)
     tensors: dict[str, Tensor] = {}
     for prefix, net in [("identity", identity.coder), ("appearance_coder", base.coded.coder)]:
-        tensors |= _named(prefix, net, half=False)
+        tensors |= named(prefix, net, half=False)
     for prefix, large in [("appearance", base.appearance), ("texture", base.texture)]:
-        tensors |= _named(prefix, large, half=True)
+        tensors |= named(prefix, large, half=True)
     rows = usable(data)[:TABLE_FACES]
     pictures = torch.from_numpy(data.crops)[rows]
     small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), 64) for i in range(0, len(pictures), 256)])
@@ -62,13 +63,8 @@ def export(faces: Path, work: Path) -> TrainResult:
         _take_halves(base.appearance)
         vectors = [torch.from_numpy(data.features)[rows], base.appearance(small)]
         latents = [net.coder.analyse(v) for net, v in zip((identity, base.coded), vectors, strict=True)]
-    tensors |= _tables("base_tables", _base_tables([identity, base.coded], latents))
-    tensors |= _tables("hyper_tables", _hyper_tables(residual.hyper_prior))
-    scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
-    tensors |= _tables("latent_tables", _latent_tables(scales))
-    hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
-    tensors |= _named("hyper_decoder", hyper_decoder, half=False)
-    tensors |= _named("residual", residual.net, half=True)
+    tensors |= table_tensors("base_tables", _base_tables([identity, base.coded], latents))
+    tensors |= residual_tensors(residual)
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{PROFILE}.safetensors"
     weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), tensors)
@@ -98,6 +94,26 @@ def export(faces: Path, work: Path) -> TrainResult:
     return TrainResult(PART, 1, time.monotonic() - started, str(target), metrics)
 
 
+def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
+    """All that coding with a trained hyperprior takes: nets, tables, integer hyper-decoder."""
+    scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
+    hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
+    return (
+        table_tensors("hyper_tables", _hyper_tables(residual.hyper_prior))
+        | table_tensors("latent_tables", _latent_tables(scales))
+        | named("hyper_decoder", hyper_decoder, half=False)
+        | named("residual", residual.net, half=True)
+    )
+
+
+def export_alone(work: Path) -> Path:
+    """Path of the weights file, written from the finished run, of the hyperprior without a base layer."""
+    target = alone_path(work)
+    tensors = residual_tensors(trained_residual(work, ALONE))
+    save_weights(CodecWeights("alone", CodecShape(), "", Calibration(1.0, 0.0), tensors), target)
+    return target
+
+
 def _bases(codec: FaceCodec, crops: Array, features: Array) -> list[bytes]:
     """Base payloads of crops whose raw features are known."""
     payloads: list[bytes] = []
@@ -113,7 +129,7 @@ def _tar(features: Array, identities: Array) -> float:
     return float((same > np.quantile(other, 0.999)).mean())
 
 
-def _named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
+def named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
     """A net's tensors under `prefix.`, its large matrices as float16 where `half`, its GDNs as beta and gamma alone."""
     state = net.state_dict()
     for name, module in net.named_modules():
@@ -138,7 +154,8 @@ def _take_halves(net: nn.Module) -> None:
             tensor.copy_(tensor.half().float())
 
 
-def _tables(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
+def table_tensors(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
+    """The tables as tensors under `prefix.`."""
     return {name: torch.from_numpy(array.copy()) for name, array in tables.to_arrays(prefix).items()}
 
 
@@ -152,14 +169,21 @@ def _density(prior: EntropyBottleneck, limit: int) -> Array:
 
 
 def _base_tables(nets: list[CodedVector], latents: list[Tensor]) -> CodeTables:
-    """Tables of every latent dimension: counts over training faces, smoothed by the learned entropy model."""
+    """Tables of every latent dimension of the base layer."""
+    found = [symbol_counts(net.prior, latent) for net, latent in zip(nets, latents, strict=True)]
+    offsets = np.concatenate([offsets for _, offsets in found])
+    return CodeTables.from_counts([row for rows, _ in found for row in rows], offsets)
+
+
+def symbol_counts(prior: EntropyBottleneck, latents: Tensor) -> tuple[list[Array], Array]:
+    """(a table's counts, its offset) of every dimension of latents (N, D): counted over training faces, smoothed by the
+    learned entropy model."""
+    symbols = latents.round().long().numpy() + LATENT_LIMIT
     rows = []
-    for net, latent in zip(nets, latents, strict=True):
-        symbols = latent.round().long().numpy() + LATENT_LIMIT
-        for column, prior in zip(symbols.T, _density(net.prior, LATENT_LIMIT), strict=True):
-            counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
-            rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * prior / prior.sum()))
-    return CodeTables.from_counts(rows, np.full(len(rows), -LATENT_LIMIT, np.int32))
+    for column, density in zip(symbols.T, _density(prior, LATENT_LIMIT), strict=True):
+        counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
+        rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * density / density.sum()))
+    return rows, np.full(len(rows), -LATENT_LIMIT, np.int32)
 
 
 def _hyper_tables(prior: EntropyBottleneck) -> CodeTables:

@@ -10,6 +10,7 @@ from compressai.layers import GDN
 from torch import Tensor, nn
 
 from streamproc.codec.networks import CodecShape, ResidualNet
+from streamproc.training.alone import ALONE
 from streamproc.training.data import load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
@@ -70,12 +71,16 @@ def residuals(crops: Tensor, features: Tensor, work: Path, progress: Progress) -
     return torch.cat(parts)
 
 
-def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
-    """Trains the residual net on 128x128 patches of what the trained base layer leaves over."""
+def train(
+    faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", alone: bool = False
+) -> TrainResult:
+    """Trains the residual net on 128x128 patches of what the trained base layer leaves over; `alone`: of the faces
+    themselves, for comparison."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
-    rest = residuals(torch.from_numpy(data.crops)[rows], torch.from_numpy(data.features)[rows], work, progress)
+    crops, features = torch.from_numpy(data.crops)[rows], torch.from_numpy(data.features)[rows]
+    rest = crops.permute(0, 3, 1, 2).to(torch.int16) if alone else residuals(crops, features, work, progress)
     low = rest.flatten(1).min(dim=1).values.float()[:, None, None, None]
     high = rest.flatten(1).max(dim=1).values.float()[:, None, None, None]
     prices = torch.tensor(BIT_PRICES, device=device)
@@ -104,11 +109,11 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
             "bpp_low": rate[quality == 0].mean() if (quality == 0).any() else rate.min(),
         }
 
-    return fit(PART, net, losses, work, plan, progress)
+    return fit(ALONE if alone else PART, net, losses, work, plan, progress)
 
 
-def trained_residual(work: Path) -> Hyperprior:
-    """The residual net of a finished run."""
+def trained_residual(work: Path, part: str = PART) -> Hyperprior:
+    """The residual net of a finished run, of PART or ALONE."""
     net = Hyperprior(CodecShape())
-    load_trained(net, work, PART)
+    load_trained(net, work, part)
     return net
