@@ -50,7 +50,7 @@ def plain_loop(clip: Path) -> tuple[float, list[tuple[Frame, list[Detection]]]]:
     import torch
     from facenet_pytorch import MTCNN
 
-    from streamproc.codec.weights import load_trunk
+    from streamproc.codec.trunk import load_trunk
 
     detector, net = MTCNN(keep_all=True), load_trunk()
     found = []

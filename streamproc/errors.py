@@ -18,6 +18,7 @@
     |   +-- ArchiveNotFound   no archive is there, or the database is unreachable
     |   +-- ArchiveFull       the disk or the database has no room left
     |   +-- UnknownRecord     no such face, track or camera
+    +-- MissingLibrary        a library that only some work needs is not installed
     +-- PipelineError         a stage of the pipeline failed
 
 Each message is one sentence or two: which thing (file, camera, record), what is wrong with it, and what to do.
@@ -94,6 +95,10 @@ class ArchiveFull(ArchiveError):
 
 class UnknownRecord(ArchiveError):
     """No such face, track or camera in the archive."""
+
+
+class MissingLibrary(StreamprocError):
+    """A library that only some work needs is not installed."""
 
 
 class PipelineError(StreamprocError):

@@ -8,19 +8,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GROUND = {"streamproc.types", "streamproc.errors", "streamproc.config"}
+NETS = GROUND | {"streamproc.inference"}
 
 # What each room may import of ours. A room is the longest prefix of a module's name.
 MAY: dict[str, set[str]] = {
     "streamproc.types": set(),
     "streamproc.errors": set(),
     "streamproc.config": {"streamproc.errors"},
+    "streamproc.inference": GROUND,
     "streamproc.media": GROUND,
-    "streamproc.faces": GROUND,
-    "streamproc.codec": GROUND,
+    "streamproc.faces": NETS,
+    "streamproc.codec": NETS,
     "storage": GROUND,
     "streamproc.query": GROUND | {"streamproc.codec"},
-    "streamproc.training": GROUND | {"streamproc.faces", "streamproc.codec", "streamproc.media"},
-    "streamproc.evaluation": GROUND | {"streamproc.faces", "streamproc.codec", "streamproc.media"},
+    "streamproc.training": NETS | {"streamproc.faces", "streamproc.codec", "streamproc.media"},
+    # Competitors are trained on training's faces, and by its loop.
+    "streamproc.evaluation": NETS | {"streamproc.faces", "streamproc.codec", "streamproc.media", "streamproc.training"},
     "streamproc": GROUND | {"streamproc.faces", "streamproc.codec"},
     "pipelines": GROUND
     | {f"streamproc.{room}" for room in ("media", "faces", "codec", "query", "training", "evaluation")}
@@ -34,10 +37,22 @@ ONLY: dict[str, set[str]] = {
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "multiprocessing": {"pipelines"},
-    "torch": {"streamproc.faces", "streamproc.codec", "streamproc.training", "streamproc.evaluation"},
+    "torch": {
+        "streamproc.inference",
+        "streamproc.faces",
+        "streamproc.codec",
+        "streamproc.training",
+        "streamproc.evaluation",
+    },
+    "openvino": {"streamproc.inference"},
     "typer": {"pipelines"},
     "norfair": {"streamproc.faces"},
     "facenet_pytorch": {"streamproc.faces", "streamproc.codec", "streamproc.training", "streamproc.evaluation"},
+    "faiss": {"streamproc.evaluation"},
+    "imagecodecs": {"streamproc.evaluation"},
+    "matplotlib": {"streamproc.evaluation"},
+    "bjontegaard": {"streamproc.evaluation"},
+    "pytorch_msssim": {"streamproc.evaluation"},
     "compressai": {"streamproc.codec", "streamproc.training", "streamproc.evaluation"},
 }
 
@@ -50,6 +65,9 @@ LIGHT = [
     "pipelines.encode",
     "pipelines.worker",
     "pipelines.cli.app",
+    "streamproc.faces.finder",
+    "streamproc.faces.track",
+    "streamproc.codec.trunk",
 ]
 
 

@@ -1,7 +1,6 @@
 """`train`, `evaluate` and `setup`: the codec's making and measuring."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,32 +15,41 @@ class Protocol(StrEnum):
     """What can be measured."""
 
     LFW = "lfw"
+    RATE_ACCURACY = "rate-accuracy"
+    RATE_DISTORTION = "rate-distortion"
+    EXAMPLES = "examples"
 
 
+WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
 DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pictures.")]
 
 
 def train(
-    part: Annotated[str, typer.Argument(metavar="PART", help="faces, feature, texture, residual or export.")],
+    part: Annotated[str, typer.Argument(metavar="PART", help="faces, feature, texture, residual, export or rates.")],
     data: DataOption,
-    folder: Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made.")] = Path("runs"),
+    folder: WorkOption = Path("runs"),
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 1,
     steps: Annotated[int | None, typer.Option(min=1, help="Another length than the part's own.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Of residual: its net without a base layer, to compare.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Train one part of the codec; a run that was broken off goes on where it was.
 
     Example: streamproc train residual --data faces --work runs
     """
+    if alone and part != "residual":
+        raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
     with work():
         from streamproc.training import commands
 
         if part not in commands.PARTS:
             known = ", ".join(commands.PARTS)
             raise typer.BadParameter(f"there is no part '{part}', only {known}.", param_hint="PART")
-        options = commands.TrainOptions(data, folder, device, seed, steps, threads)
+        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone)
         with counted_progress() as progress:
             result = commands.train(part, options, progress)
     _show(result, json)
@@ -50,29 +58,38 @@ def train(
 def evaluate(
     protocol: Annotated[Protocol, typer.Argument(help="What to measure.")],
     data: DataOption,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N pairs of each fold and kind.")
+    folder: WorkOption = Path("runs"),
+    target: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the page, default WORK/evaluation/PROTOCOL.")
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, or N pictures (the last two)."),
+    ] = None,
+    judged: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
+    ] = 100,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure the codec: verification on raw and decoded features, pictures of both layers.
+    """Measure the codec on LFW, alone or beside its competitors; a run that was broken off goes on where it was.
 
-    Example: streamproc evaluate lfw --data lfw
+    lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
+    against its bits. examples: sheets of pictures. The last three write a page.
+
+    Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """
     with work():
-        from pipelines.asking import Asker
-        from streamproc import config as settings_file
-        from streamproc.evaluation import lfw
+        from pipelines.studies import Study
 
-        models = Asker.load(settings_file.load(config))
+        study = Study(data, folder, target or folder / "evaluation" / protocol, config, limit, judged)
         with counted_progress() as progress:
-            result = lfw.evaluate(data, models.codec, models.finder, limit, partial(progress, "pictures"))
+            result = getattr(study, protocol.name.lower())(progress)
     _show(result, json)
 
 
 def setup(json: JsonOption = False) -> None:
-    """Fetch the pretrained weights that are not shipped (90 MB, once).
+    """Fetch the pretrained weights that are not shipped (90 MB, once), and convert the nets for this machine.
 
     Example: streamproc setup
     """
@@ -80,6 +97,7 @@ def setup(json: JsonOption = False) -> None:
         from streamproc.training import pretrained
 
         path = pretrained.fetch()
+        pretrained.make_ready()
     if json:
         emit({"weights": path})
     else:
@@ -98,5 +116,17 @@ def _show(result: object, json: bool) -> None:
         return
     table = Table("measure", "value")
     for name, value in fields.items():
-        table.add_row(name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value))
+        if not isinstance(value, tuple):
+            table.add_row(name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value))
     out.print(table)
+    for name, value in fields.items():
+        if isinstance(value, tuple) and value:
+            out.print(_rows(name, value))
+
+
+def _rows(name: str, rows: tuple[dict[str, object], ...]) -> Table:
+    """A table of dataclasses of one kind."""
+    table = Table(*rows[0], title=name.replace("_", " "))
+    for row in rows:
+        table.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row.values()))
+    return table

@@ -11,9 +11,10 @@ import torch
 from streamproc.codec.base_layer import BaseLayer
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.enhancement_layer import EnhancementLayer
-from streamproc.codec.facenet import FaceNet
-from streamproc.codec.weights import CodecWeights, load_trunk, load_weights
+from streamproc.codec.trunk import FEATURE_SIZE, load_features
+from streamproc.codec.weights import CodecWeights, load_weights
 from streamproc.errors import CodecError
+from streamproc.inference import Net, pick_device
 from streamproc.types import CROP_SIZE, FaceCode, FloatArray, Image
 
 DEFAULT_QUALITY = 2
@@ -30,7 +31,7 @@ class FaceCodec:
         self.calibration: Calibration = weights.calibration
         self.base = BaseLayer(weights, device)
         self.enhancement = EnhancementLayer(weights, device)
-        self._trunk_hash = weights.trunk
+        self.trunk_id: str = weights.trunk
 
     @classmethod
     def load(cls, profile: str = "default", device: str = "auto") -> Self:
@@ -38,8 +39,7 @@ class FaceCodec:
 
         Raises WeightsError when the weights are missing or damaged.
         """
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        return cls(load_weights(profile), torch.device(name))
+        return cls(load_weights(profile), torch.device(pick_device(device)))
 
     @property
     def qualities(self) -> tuple[int, ...]:
@@ -47,16 +47,15 @@ class FaceCodec:
         return self.enhancement.qualities
 
     @cached_property
-    def _trunk(self) -> FaceNet:
+    def _trunk(self) -> Net:
         """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
-        return load_trunk(self._trunk_hash).to(self.device)
+        return load_features(self.trunk_id, str(self.device))
 
-    @torch.inference_mode()
     def raw_features(self, crops: Image) -> FloatArray:
         """(N, 128) float32 unit-norm features of crops (N, 256, 256, 3) uint8 RGB, before coding."""
-        pictures = self._tensor(crops)
-        parts = [self._trunk(pictures[i : i + BATCH].to(self.device).float()) for i in range(0, len(pictures), BATCH)]
-        return torch.cat(parts).cpu().numpy() if parts else np.zeros((0, 128), np.float32)
+        _check(crops)
+        parts = [self._trunk(crops[i : i + BATCH])[0] for i in range(0, len(crops), BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, FEATURE_SIZE), np.float32)
 
     @torch.inference_mode()
     def encode(self, crops: Image, quality: int | None = DEFAULT_QUALITY) -> list[FaceCode]:
@@ -68,11 +67,13 @@ class FaceCodec:
             raise CodecError(
                 f"there is no quality {quality}: choose one of {self.qualities}, or None for the base alone"
             )
+        _check(crops)
         codes: list[FaceCode] = []
-        pictures = self._tensor(crops)
-        for i in range(0, len(pictures), BATCH):
-            part = pictures[i : i + BATCH].to(self.device)
-            features = self._trunk(part.float())
+        for i in range(0, len(crops), BATCH):
+            # Made contiguous and writable, as torch asks for; a copy only where it is not.
+            part = torch.from_numpy(np.require(crops[i : i + BATCH], requirements=["C", "W"])).permute(0, 3, 1, 2)
+            part = part.to(self.device)
+            features = torch.from_numpy(self._trunk(crops[i : i + BATCH])[0]).to(self.device)
             bases = self.base.encode(part.float() / 255, features)
             extra: Sequence[bytes | None] = [None] * len(bases)
             if quality is not None:
@@ -100,11 +101,11 @@ class FaceCodec:
                 pictures[held] = self.enhancement.decode(payloads, pictures[held], [bases[n] for n in held])
         return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
-    def _tensor(self, crops: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """(N, 3, 256, 256) uint8 of (N, 256, 256, 3); raises CodecError for anything else."""
-        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
-            raise CodecError(
-                f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}, 3) uint8 RGB, not {crops.shape} {crops.dtype}: "
-                "align them first"
-            )
-        return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)
+
+def _check(crops: npt.NDArray[np.uint8]) -> None:
+    """Nothing; raises CodecError for anything but (N, 256, 256, 3) uint8."""
+    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+        raise CodecError(
+            f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}, 3) uint8 RGB, not {crops.shape} {crops.dtype}: "
+            "align them first"
+        )

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-FEATURE_SIZE = 128
+from streamproc.codec.trunk import FEATURE_SIZE
+
 INPUT_SIZE = 160
 FACE_WINDOW = (56 / 256, 31 / 256, 200 / 256, 225 / 256)
 """Part of the aligned crop that the trunk sees, x0, y0, x1, y1 as shares of its side: the mean MTCNN box. It is
@@ -37,10 +38,22 @@ class FaceNet(nn.Module):
         return self.eval().to(memory_format=torch.channels_last)
 
 
+class CropFeatures(nn.Module):
+    """The trunk from crops as they are to features, for `streamproc.inference`."""
+
+    def __init__(self, trunk: FaceNet) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(N, 128) float32 unit-norm features of (N, 256, 256, 3) uint8 crops."""
+        return cast(Tensor, self.trunk(crops.permute(0, 3, 1, 2).float()))
+
+
 def prepare(crops: Tensor) -> Tensor:
     """(N, 3, 160, 160) pictures for the trunk from (N, 3, 256, 256) crops in 0..255: the face window, bicubic,
     each picture with its own mean 0 and deviation 1 ("prewhitened", davidsandberg/facenet)."""
-    size = crops.shape[-1]
+    size = int(crops.shape[-1])
     x0, y0, x1, y1 = (round(edge * size) for edge in FACE_WINDOW)
     window = crops[..., y0:y1, x0:x1]
     small = F.interpolate(window, (INPUT_SIZE, INPUT_SIZE), mode="bicubic", antialias=True, align_corners=False)

@@ -12,10 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from streamproc.codec.calibration import Calibration
-from streamproc.codec.facenet import FaceNet
 from streamproc.codec.networks import CodecShape
 from streamproc.codec.profiles import profile_path
-from streamproc.config import cache_dir
 from streamproc.errors import WeightsError
 
 FORMAT = "1"
@@ -103,25 +101,3 @@ def load_weights(profile: str) -> CodecWeights:
     if weights.codec_id != metadata.get("codec_id"):
         raise WeightsError(f"{path} is damaged: its tensors do not have the hash that it states; fetch it again")
     return weights
-
-
-def trunk_path() -> Path:
-    """Where the pretrained trunk lies once `streamproc setup` has fetched it."""
-    return cache_dir() / "facenet-128.safetensors"
-
-
-def load_trunk(expected: str | None = None) -> FaceNet:
-    """The pretrained trunk, ready for use; raises WeightsError when it is missing or not the one `expected` (hash)."""
-    path = trunk_path()
-    if not path.is_file():
-        raise WeightsError("the face feature's pretrained weights are not here yet: run `streamproc setup` once")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is damaged ({error}): remove it and run `streamproc setup` again") from error
-    if expected is not None and tensors_hash(tensors) != expected:
-        raise WeightsError(f"{path} is not the trunk that this codec was trained on: remove it, run `streamproc setup`")
-    net = FaceNet().eval().fuse()
-    net.load_state_dict(tensors)
-    return net.requires_grad_(False)

@@ -4,6 +4,8 @@ The crop is a square of 1.32 times the height of MTCNN's box (the margin 44/182 
 scaled and moved (never sheared or stretched) so that the landmarks come as near as possible to their mean places.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +21,14 @@ TEMPLATE: npt.NDArray[np.float64] = CROP_SIZE / 2 + BOX_HEIGHT * np.array(
 about the vertical middle."""
 
 
-def alignment(landmarks: FloatArray) -> npt.NDArray[np.float64]:
+def alignment(
+    landmarks: npt.NDArray[np.floating[Any]], target: npt.NDArray[np.float64] = TEMPLATE
+) -> npt.NDArray[np.float64]:
     """(2, 3) matrix from picture to crop pixels: the least-squares similarity (Umeyama 1991) of (5, 2) `landmarks`
-    to TEMPLATE. Landmarks that coincide give a matrix of the picture's own scale."""
+    to `target`, the places in the crop. Landmarks that coincide give a matrix of the picture's own scale."""
     source = landmarks.astype(np.float64)
-    source_mean, target_mean = source.mean(axis=0), TEMPLATE.mean(axis=0)
-    a, b = source - source_mean, TEMPLATE - target_mean
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    a, b = source - source_mean, target - target_mean
     u, singular, vt = np.linalg.svd(b.T @ a)
     flip = np.array([1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
     rotation = u @ np.diag(flip) @ vt

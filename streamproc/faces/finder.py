@@ -1,22 +1,24 @@
 """`FaceFinder`: the door to detection and alignment."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import torch
 
-from streamproc.faces.align import align, visible_share
+from streamproc.faces.align import TEMPLATE, align, visible_share
 from streamproc.faces.detect import Detector, MtcnnDetector
 from streamproc.faces.quality import quality
-from streamproc.types import Detection, FaceCrop, FrameTime, Image
+from streamproc.inference import pick_device
+from streamproc.types import CROP_SIZE, Detection, FaceCrop, FrameTime, Image
+
+VERSION = 2
+"""To be raised with every change of which faces are found, or where: prepared pictures are thrown away by it."""
 
 
-def pick_device(name: str) -> torch.device:
-    """The torch device called `name`; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+def geometry() -> str:
+    """16 hex digits that change with what a crop would show: the finder's version and the alignment's template."""
+    return hashlib.sha256(f"{VERSION} {CROP_SIZE} {TEMPLATE.round(3).tolist()}".encode()).hexdigest()[:16]
 
 
 class FaceFinder:

@@ -1,4 +1,4 @@
-"""The training commands: `train PART`, in the order faces, feature, texture, residual, export."""
+"""The training commands: `train PART`, in the order faces, feature, texture, residual, export; rates for evaluation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from streamproc.codec.weights import load_trunk
+from streamproc.codec.trunk import load_trunk
 from streamproc.faces.finder import FaceFinder
-from streamproc.training import export, feature, residual, texture
+from streamproc.training import export, feature, rates, residual, texture
 from streamproc.training.data import SHARD, load_faces, pictures, prepare
 from streamproc.training.loop import Plan, Progress, TrainResult
 
@@ -19,7 +19,8 @@ MIN_FACE = 60
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
     """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
-    on the way, `steps` another length than the plan's (None: the plan's)."""
+    on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual
+    net without a base layer."""
 
     data: Path
     work: Path
@@ -27,6 +28,7 @@ class TrainOptions:
     seed: int = 1
     steps: int | None = None
     threads: int = 1
+    alone: bool = False
 
     @property
     def faces(self) -> Path:
@@ -59,8 +61,15 @@ def train_texture(options: TrainOptions, progress: Progress) -> TrainResult:
 
 
 def train_residual(options: TrainOptions, progress: Progress) -> TrainResult:
-    """Trains the enhancement layer."""
-    return residual.train(options.faces, options.work, options.plan(RESIDUAL), progress, options.device)
+    """Trains the enhancement layer, or its net alone, which is exported at once: nothing else needs it."""
+    plan = options.plan(RESIDUAL)
+    result = residual.train(options.faces, options.work, plan, progress, options.device, options.alone)
+    return replace(result, checkpoint=str(export.export_alone(options.work))) if options.alone else result
+
+
+def train_rates(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Trains the identity coder at several rates and exports them."""
+    return rates.train(options.faces, options.work, options.plan(FEATURE), progress, options.device)
 
 
 def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
@@ -78,6 +87,7 @@ PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "texture": train_texture,
     "residual": train_residual,
     "export": train_export,
+    "rates": train_rates,
 }
 
 

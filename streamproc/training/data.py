@@ -5,7 +5,7 @@ it was. `TrainingFaces` reads them back.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from streamproc.errors import SourceNotFound
 from streamproc.faces.align import visible_share
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
+from streamproc.training.shards import write_shards
 from streamproc.types import Array, FloatArray
 
 SETS = ("celeba", "mebeauty", "ffhq", "congress")
@@ -56,22 +57,19 @@ def pictures(data: Path) -> list[Path]:
 
 
 def prepare(data: Path, out: Path, finder: FaceFinder, trunk: FaceNet, part: int = 0, parts: int = 1) -> Iterator[int]:
-    """Writes the shards that are missing in `out` and yields the pictures done so far; `part` of `parts` processes
-    that share the work."""
-    out.mkdir(parents=True, exist_ok=True)
-    paths = pictures(data)
-    for start in range(0, len(paths), SHARD):
-        target = out / f"shard-{start // SHARD:03d}.npz"
-        if (start // SHARD) % parts != part or target.exists():
-            continue
-        partial = target.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **_shard(paths[start : start + SHARD], finder, trunk))
-        partial.replace(target)
-        yield min(start + SHARD, len(paths))
+    """Yields the pictures done so far; writes the shards that are missing in `out`, as `part` of `parts` processes that
+    share the work."""
+    yield from write_shards(
+        out,
+        pictures(data),
+        lambda paths: _shard(paths, finder, trunk),
+        SHARD,
+        "",
+        lambda number: number % parts == part,
+    )
 
 
-def _shard(paths: list[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, Array]:
+def _shard(paths: Sequence[Path], finder: FaceFinder, trunk: FaceNet) -> dict[str, Array]:
     """The arrays of one shard; pictures without a face are left out."""
     rows = []
     for path in paths:
@@ -104,8 +102,9 @@ def raw_features(trunk: FaceNet, crops: npt.NDArray[np.uint8], batch: int = 32) 
     return features
 
 
-def load_faces(out: Path, limit: int | None = None) -> TrainingFaces:
-    """All shards that `prepare` wrote in `out`, or the first `limit` faces of them."""
+def load_faces(out: Path, limit: int | None = None, crops: bool = True) -> TrainingFaces:
+    """All shards that `prepare` wrote in `out`, or the first `limit` faces of them; without `crops`, which are nearly
+    all of the size, that array is (N, 0, 0, 3)."""
     shards = sorted(out.glob("shard-*.npz"))
     if not shards:
         raise SourceNotFound(f"{out} holds no prepared faces: run `train faces` first")
@@ -113,9 +112,11 @@ def load_faces(out: Path, limit: int | None = None) -> TrainingFaces:
     count = 0
     for shard in shards:
         with np.load(shard) as arrays:
+            faces = len(arrays["identities"])
             for name in arrays.files:
-                columns.setdefault(name, []).append(arrays[name])
-            count += len(arrays["identities"])
+                whole = crops or name != "crops"
+                columns.setdefault(name, []).append(arrays[name] if whole else np.zeros((faces, 0, 0, 3), np.uint8))
+            count += faces
         if limit is not None and count >= limit:
             break
     return TrainingFaces(**{name: np.concatenate(parts)[:limit] for name, parts in columns.items()})

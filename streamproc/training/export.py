@@ -18,13 +18,15 @@ from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.networks import LATENT_LIMIT, PICTURE_SIDE, CodecShape
 from streamproc.codec.profiles import shipped_folder
-from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash, trunk_path
+from streamproc.codec.trunk import trunk_path
+from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash
+from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import TrainResult
 from streamproc.training.losses import shrink
-from streamproc.training.residual import trained_residual
+from streamproc.training.residual import Hyperprior, trained_residual
 from streamproc.training.texture import as_pictures, trained_base, usable
 from streamproc.types import Array
 
@@ -49,24 +51,19 @@ def export(faces: Path, work: Path) -> TrainResult:
     identity, base, residual = trained_identity(work), trained_base(work), trained_residual(work)
     data = load_faces(faces)
     tensors: dict[str, Tensor] = {}
-    tensors |= _named("identity", identity.coder, half=False)
+    tensors |= named("identity", identity.coder, half=False)
     for prefix, large in [("appearance", base.appearance), ("texture", base.texture)]:
-        tensors |= _named(prefix, large, half=True)
+        tensors |= named(prefix, large, half=True)
     rows = usable(data)[:TABLE_FACES]
     pictures = torch.from_numpy(data.crops)[rows]
     small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), PICTURE_SIDE) for i in range(0, len(pictures), 256)])
     with torch.no_grad():
         # Halved weights are what will code: the tables are counted with them.
         _take_halves(base.appearance)
-        latents = [identity.coder.analyse(torch.from_numpy(data.features)[rows]).round(), base.latents(small)]
-    priors = [_density(identity.prior, LATENT_LIMIT), base.prior.density().double().numpy()]
-    tensors |= _tables("base_tables", _base_tables(priors, latents))
-    tensors |= _tables("hyper_tables", _hyper_tables(residual.hyper_prior))
-    scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
-    tensors |= _tables("latent_tables", _latent_tables(scales))
-    hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
-    tensors |= _named("hyper_decoder", hyper_decoder, half=False)
-    tensors |= _named("residual", residual.net, half=True)
+        latents = [identity.coder.analyse(torch.from_numpy(data.features)[rows]), base.latents(small)]
+    priors = [density(identity.prior, LATENT_LIMIT), base.prior.density().double().numpy()]
+    tensors |= table_tensors("base_tables", _base_tables(priors, latents))
+    tensors |= residual_tensors(residual)
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{PROFILE}.safetensors"
     weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), tensors)
@@ -96,6 +93,30 @@ def export(faces: Path, work: Path) -> TrainResult:
     return TrainResult(PART, 1, time.monotonic() - started, str(target), metrics)
 
 
+def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
+    """All that coding with a trained hyperprior takes: nets, tables, integer hyper-decoder."""
+    scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
+    hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
+    return (
+        table_tensors("hyper_tables", _hyper_tables(residual.hyper_prior))
+        | table_tensors("latent_tables", _latent_tables(scales))
+        | named("hyper_decoder", hyper_decoder, half=False)
+        | named("residual", residual.net, half=True)
+    )
+
+
+def export_alone(work: Path) -> Path:
+    """Path of the weights file, written from the finished run, of the hyperprior without a base layer."""
+    target = alone_path(work)
+    shape = CodecShape()
+    # A base layer that has nothing to say, in no bits.
+    silent = [counts_from_pmf(np.ones(1))] * (shape.identity_latents + shape.appearance_latents)
+    tables = CodeTables.from_counts(silent, np.zeros(len(silent), np.int32))
+    tensors = residual_tensors(trained_residual(work, ALONE)) | table_tensors("base_tables", tables)
+    save_weights(CodecWeights("alone", shape, "", Calibration(1.0, 0.0), tensors), target)
+    return target
+
+
 def _bases(codec: FaceCodec, crops: Array, features: Array) -> list[bytes]:
     """Base payloads of crops whose raw features are known."""
     payloads: list[bytes] = []
@@ -111,7 +132,7 @@ def _tar(features: Array, identities: Array) -> float:
     return float((same > np.quantile(other, 0.999)).mean())
 
 
-def _named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
+def named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
     """A net's tensors under `prefix.`, its large matrices as float16 where `half`, its GDNs as beta and gamma alone."""
     state = net.state_dict()
     for name, module in net.named_modules():
@@ -136,12 +157,13 @@ def _take_halves(net: nn.Module) -> None:
             tensor.copy_(tensor.half().float())
 
 
-def _tables(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
+def table_tensors(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
+    """The tables as tensors under `prefix.`."""
     return {name: torch.from_numpy(array.copy()) for name, array in tables.to_arrays(prefix).items()}
 
 
 @torch.no_grad()
-def _density(prior: EntropyBottleneck, limit: int) -> Array:
+def density(prior: EntropyBottleneck, limit: int) -> Array:
     """(C, 2 * limit + 1) the entropy model's probability of each integer within +-limit."""
     grid = torch.arange(-limit, limit + 1, dtype=torch.float32).expand(prior.channels, 1, -1)
     likelihood, _, _ = prior._likelihood(grid)
@@ -149,24 +171,31 @@ def _density(prior: EntropyBottleneck, limit: int) -> Array:
     return density
 
 
-def _base_tables(priors: list[Array], latents: list[Tensor]) -> CodeTables:
-    """Tables of every latent dimension: counts over training faces, smoothed by the learned entropy models (D, 41)."""
+def _base_tables(densities: list[Array], latents: list[Tensor]) -> CodeTables:
+    """Tables of every latent dimension of the base layer."""
+    found = [symbol_counts(density, latent) for density, latent in zip(densities, latents, strict=True)]
+    offsets = np.concatenate([offsets for _, offsets in found])
+    return CodeTables.from_counts([row for rows, _ in found for row in rows], offsets)
+
+
+def symbol_counts(densities: Array, latents: Tensor) -> tuple[list[Array], Array]:
+    """(a table's counts, its offset) of every dimension of latents (N, D): counted over training faces, smoothed by the
+    learned entropy model's `densities` (D, 41) of the integers within +-20."""
+    symbols = latents.round().long().numpy() + LATENT_LIMIT
     rows = []
-    for density, latent in zip(priors, latents, strict=True):
-        symbols = latent.long().numpy() + LATENT_LIMIT
-        for column, prior in zip(symbols.T, density, strict=True):
-            counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
-            rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * prior / prior.sum()))
-    return CodeTables.from_counts(rows, np.full(len(rows), -LATENT_LIMIT, np.int32))
+    for column, density in zip(symbols.T, densities, strict=True):
+        counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
+        rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * density / density.sum()))
+    return rows, np.full(len(rows), -LATENT_LIMIT, np.int32)
 
 
 def _hyper_tables(prior: EntropyBottleneck) -> CodeTables:
     """Tables of the hyper-latent's channels, each as wide as its density, with an escape."""
     rows, offsets = [], []
-    for density in _density(prior, HYPER_LIMIT):
-        likely = np.flatnonzero(density > 1e-6)
+    for likelihood in density(prior, HYPER_LIMIT):
+        likely = np.flatnonzero(likelihood > 1e-6)
         first, last = (int(likely[0]), int(likely[-1])) if len(likely) else (HYPER_LIMIT, HYPER_LIMIT)
-        inside = density[first : last + 1]
+        inside = likelihood[first : last + 1]
         rows.append(counts_from_pmf(np.append(inside, max(1 - inside.sum(), 1e-6))))
         offsets.append(first - HYPER_LIMIT)
     return CodeTables.from_counts(rows, np.array(offsets, np.int32), escape=True)

@@ -49,7 +49,7 @@ def identity_net(shape: CodecShape) -> CodedVector:
     return CodedVector(shape.identity, shape.identity_latents)
 
 
-def start_at_klt(net: CodedVector, features: FloatArray) -> None:
+def start_at_klt(net: CodedVector, features: FloatArray, step: float = START_STEP) -> None:
     """Sets the linear path to the Karhunen-Loeve transform of `features` (N, D) with one uniform step: what training
     has to improve on."""
     mean = features.mean(axis=0)
@@ -57,9 +57,9 @@ def start_at_klt(net: CodedVector, features: FloatArray) -> None:
     basis = torch.from_numpy(np.ascontiguousarray(vectors[:, ::-1][:, : net.coder.linear_in.out_features].T)).float()
     centre = torch.from_numpy(mean).float()
     with torch.no_grad():
-        net.coder.linear_in.weight.copy_(basis / START_STEP)
-        net.coder.linear_in.bias.copy_(-(basis @ centre) / START_STEP)
-        net.coder.linear_out.weight.copy_(basis.T * START_STEP)
+        net.coder.linear_in.weight.copy_(basis / step)
+        net.coder.linear_in.bias.copy_(-(basis @ centre) / step)
+        net.coder.linear_out.weight.copy_(basis.T * step)
         net.coder.linear_out.bias.copy_(centre)
 
 

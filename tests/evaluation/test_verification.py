@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamproc.errors import SourceNotFound
-from streamproc.evaluation.lfw import read_pairs
+from streamproc.evaluation.lfw_set import read_pairs
 from streamproc.evaluation.pictures import bits_per_pixel, psnr
 from streamproc.evaluation.verification import verify
 

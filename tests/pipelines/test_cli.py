@@ -66,6 +66,8 @@ def test_help_answers_at_once_and_lists_all() -> None:
         (["info", "--archive", "nowhere.db"], 1, "nowhere.db"),
         (["info", "--archive", "mongo://x"], 1, "SQLite"),
         (["evaluate", "imagenet", "--data", "x"], 2, "imagenet"),
+        (["evaluate", "rate-accuracy", "--data", "nowhere"], 1, "pairs.txt"),
+        (["train", "feature", "--data", "x", "--alone"], 2, "--alone"),
         (["fly"], 2, "fly"),
     ],
 )

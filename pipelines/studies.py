@@ -1,0 +1,54 @@
+"""What `evaluate` runs: the models loaded, the sets opened, a protocol called. Importing it loads torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamproc import config as settings_file
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.evaluation import examples, lfw, rate_accuracy, rate_distortion
+from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
+from streamproc.training.loop import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One evaluation: `data` LFW's folder, `work` the folder of everything made on the way, `out` that of the page,
+    `config` the settings' file, `limit` and `judged` as the command says."""
+
+    data: Path
+    work: Path
+    out: Path
+    config: Path | None
+    limit: int | None
+    judged: int
+
+    def lfw(self, progress: Progress) -> lfw.LfwResult:
+        """The figures of the codec alone."""
+        return lfw.evaluate(self._images(), self._pairs(), self._codec(), progress)
+
+    def rate_accuracy(self, progress: Progress) -> rate_accuracy.RateAccuracyResult:
+        """The feature against its bits."""
+        faces = self.work / "faces"
+        return rate_accuracy.evaluate(self._images(), self._pairs(), self._codec(), faces, self.out, progress)
+
+    def rate_distortion(self, progress: Progress) -> rate_distortion.RateDistortionResult:
+        """The picture against its bits."""
+        pairs, count = read_pairs(self.data, self.judged), self.limit or rate_distortion.PICTURES
+        return rate_distortion.Distortion(
+            self._images(), pairs, self._codec(), self.work, self.out, count, progress
+        ).run()
+
+    def examples(self, progress: Progress) -> examples.ExamplesResult:
+        """Sheets of pictures."""
+        count = self.limit or examples.PICTURES
+        return examples.evaluate(self._images(), self._codec(), self.out, count, progress)
+
+    def _pairs(self) -> LfwPairs:
+        return read_pairs(self.data, self.limit)
+
+    def _images(self) -> LfwSet:
+        return LfwSet(self.data, self.work, settings_file.load(self.config).detect.device)
+
+    def _codec(self) -> FaceCodec:
+        encode = settings_file.load(self.config).encode
+        return FaceCodec.load(encode.profile, encode.device)

@@ -1,0 +1,58 @@
+"""The pretrained trunk: where it lies, the net itself for training, and its features without torch on a CPU."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamproc.config import cache_dir
+from streamproc.errors import WeightsError
+from streamproc.inference import Net, NetInput, load_net
+from streamproc.types import CROP_SIZE
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from streamproc.codec.facenet import FaceNet
+
+FEATURE_SIZE = 128
+CONVERSION = 1
+"""Counts the changes to what `CropFeatures` computes: another number, and the net is converted anew."""
+
+
+def trunk_path() -> Path:
+    """Where the pretrained trunk lies once `streamproc setup` has fetched it."""
+    return cache_dir() / "facenet-128.safetensors"
+
+
+def load_trunk(expected: str | None = None) -> "FaceNet":
+    """The pretrained trunk, ready for use; raises WeightsError when it is missing or not the one `expected` (hash)."""
+    from safetensors import SafetensorError, safe_open
+
+    from streamproc.codec.facenet import FaceNet
+    from streamproc.codec.weights import tensors_hash
+
+    path = trunk_path()
+    if not path.is_file():
+        raise WeightsError("the face feature's pretrained weights are not here yet: run `streamproc setup` once")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged ({error}): remove it and run `streamproc setup` again") from error
+    if expected is not None and tensors_hash(tensors) != expected:
+        raise WeightsError(f"{path} is not the trunk that this codec was trained on: remove it, run `streamproc setup`")
+    net = FaceNet().eval().fuse()
+    net.load_state_dict(tensors)
+    return net.requires_grad_(False)
+
+
+def load_features(expected: str, device: str) -> Net:
+    """The trunk whose hash is `expected` on "cpu" or "cuda": from crops (N, 256, 256, 3) uint8 RGB to (N, 128) float32
+    unit-norm features. Raises WeightsError like `load_trunk`, whose hash is compared whenever the net is converted."""
+
+    def build() -> "nn.Module":
+        from streamproc.codec.facenet import CropFeatures
+
+        return CropFeatures(load_trunk(expected))
+
+    crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
+    return load_net(f"facenet-{CONVERSION}-{expected}", build, [crops], device)

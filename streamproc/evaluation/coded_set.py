@@ -1,0 +1,87 @@
+"""What the codec makes of the images of LFW: raw features and base layers, kept, since the trunk takes minutes; and
+how long its codes are against the ideal. The only room of evaluation that looks inside the codec."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamproc.codec.bitstream import HEADER_BYTES
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.range_coder import ideal_bits
+from streamproc.evaluation.lfw_set import SHARD, LfwSet
+from streamproc.training.loop import Progress
+from streamproc.training.shards import read_shard, shard_path, write_shards
+from streamproc.types import Array, FloatArray, Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedSet:
+    """The first images of the set: `raw` (N, 128) features before coding, `bases` the N base payloads."""
+
+    raw: FloatArray
+    bases: tuple[bytes, ...]
+
+
+def coded_set(images: LfwSet, codec: FaceCodec, count: int, progress: Progress) -> CodedSet:
+    """Raw features and base layers of the first `count` images, computed where they are not kept yet."""
+    images.prepare(range(count), progress)
+    folder = images.folder / f"codes-{codec.codec_id}"
+    numbers = range(-(-count // SHARD))
+    coded = write_shards(folder, numbers, lambda some: _code(codec, images.shard(some[0]).crops), 1, images.key)
+    for done in coded:
+        progress("features and base layers", done * SHARD, len(numbers) * SHARD)
+    parts = [read_shard(shard_path(folder, number)) for number in numbers]
+    raw = np.concatenate([part["raw"] for part in parts])
+    bases = [payload for part in parts for payload in _payloads(part)]
+    return CodedSet(raw[:count], tuple(bases[:count]))
+
+
+def _code(codec: FaceCodec, crops: Image) -> dict[str, Array]:
+    raw, bases = code_bases(codec, crops)
+    lengths = np.array([len(base) for base in bases], np.int64)
+    return {"raw": raw, "lengths": lengths, "bytes": np.frombuffer(b"".join(bases), np.uint8)}
+
+
+def _payloads(arrays: dict[str, Array]) -> list[bytes]:
+    ends = np.cumsum(arrays["lengths"]).tolist()
+    data = arrays["bytes"].tobytes()
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def code_bases(codec: FaceCodec, crops: Image) -> tuple[FloatArray, list[bytes]]:
+    """(raw features, base payloads), as `codec.encode` gives them but with one pass of the trunk for both."""
+    raw = codec.raw_features(crops)
+    pictures = torch.from_numpy(crops).permute(0, 3, 1, 2).to(codec.device).float() / 255
+    return raw, codec.base.encode(pictures, torch.from_numpy(raw).to(codec.device))
+
+
+def identity_bits(codec: FaceCodec, bases: Sequence[bytes]) -> npt.NDArray[np.float64]:
+    """(N,) ideal code lengths, bits, of the identities inside base payloads."""
+    count, tables = codec.base.identity_latents, codec.base.tables
+    rows = np.arange(count, dtype=np.int32)
+    return np.array([ideal_bits(symbols, rows, tables) for symbols in codec.base.symbols(bases, count)])
+
+
+def base_bits(codec: FaceCodec, bases: Sequence[bytes]) -> npt.NDArray[np.float64]:
+    """(N,) ideal code lengths, bits, of base payloads."""
+    tables = codec.base.tables
+    rows = np.arange(len(tables), dtype=np.int32)
+    return np.array([ideal_bits(symbols, rows, tables) for symbols in codec.base.symbols(bases)])
+
+
+def base_excess(codec: FaceCodec, bases: Sequence[bytes]) -> float:
+    """The largest lead of a base payload over its ideal code length, bytes."""
+    lengths = np.array([len(base) for base in bases])
+    return float((lengths - base_bits(codec, bases) / 8).max())
+
+
+def enhancement_excess(codec: FaceCodec, payload: bytes, base: bytes) -> float:
+    """The lead of an enhancement's range-coded stream over its ideal code length, bytes."""
+    layer = codec.enhancement
+    found = layer.symbols(payload, base)
+    ideal = ideal_bits(found.hyper, layer.tables.hyper_indexes, layer.tables.hyper)
+    ideal += ideal_bits(found.latent, layer.indexes(found.hyper[None], [base])[0], layer.tables.latent)
+    return len(payload) - HEADER_BYTES - ideal / 8

@@ -1,0 +1,170 @@
+"""All ways to code a face's picture that are compared: ours, its parts, the conventional codecs alone and over our
+base picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamproc.codec.enhancement_layer import EnhancementLayer
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.weights import load_weights
+from streamproc.evaluation.feature_coders import SymbolCoder, step_for
+from streamproc.evaluation.picture_coders import PictureCoder
+from streamproc.evaluation.pictures import from_min_max, min_max
+from streamproc.types import CROP_SIZE, Array, Image
+
+RANGE_BYTES = 3
+"""The minimum and maximum of a residual, 9 bits each."""
+COMPONENTS = 160
+"""Principal components at most: at the base's rate the rest are never coded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedPictures:
+    """Decoded pictures (N, 256, 256, 3) uint8, and (N,) bytes: in all, and those of a conventional file's header."""
+
+    pictures: Image
+    bytes: npt.NDArray[np.float64]
+    headers: npt.NDArray[np.float64]
+
+
+class PictureMethod(Protocol):
+    """Codes crops (N, 256, 256, 3) uint8 and decodes them again."""
+
+    def code(self, crops: Image) -> CodedPictures:
+        """What came out, and what it took."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ours:
+    """Our codec at a rate point, or its base layer alone (None)."""
+
+    codec: FaceCodec
+    quality: int | None
+
+    def code(self, crops: Image) -> CodedPictures:
+        """Through the codec's door."""
+        codes = self.codec.encode(crops, self.quality)
+        pictures = self.codec.reconstruct([c.base for c in codes], [c.enhancement for c in codes])
+        return _counted(pictures, [c.base + (c.enhancement or b"") for c in codes])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HyperpriorAlone:
+    """The enhancement's net trained on faces instead of residuals, at a rate point, without a base layer."""
+
+    layer: EnhancementLayer
+    quality: int
+
+    @classmethod
+    def load(cls, path: Path) -> list["HyperpriorAlone"]:
+        """The net of a weights file at each of its rate points; raises WeightsError."""
+        layer = EnhancementLayer(load_weights(str(path)), torch.device("cpu"))
+        return [cls(layer, quality) for quality in layer.qualities]
+
+    def code(self, crops: Image) -> CodedPictures:
+        """As an enhancement over a black picture."""
+        pictures = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        nothing, bases = torch.zeros_like(pictures), [b""] * len(crops)
+        payloads = self.layer.encode(pictures, nothing, bases, self.quality)
+        decoded = self.layer.decode(payloads, nothing, bases).permute(0, 2, 3, 1).contiguous().numpy()
+        return _counted(decoded, payloads)
+
+
+@dataclass(frozen=True, slots=True)
+class Conventional:
+    """A conventional codec on the picture itself."""
+
+    coder: PictureCoder
+
+    def code(self, crops: Image) -> CodedPictures:
+        """A file a picture."""
+        files = [self.coder.encode(crop) for crop in crops]
+        headers = [self.coder.header_bytes(data) for data in files]
+        return _counted(np.stack([self.coder.decode(data) for data in files]), files, headers)
+
+
+class BasePictures:
+    """What base layers show, remembered for the crops last asked for: many codecs are tried over the same."""
+
+    def __init__(self, codec: FaceCodec) -> None:
+        self._codec = codec
+        self._crops: Image | None = None
+
+    def of(self, crops: Image) -> tuple[list[bytes], Image]:
+        """(base payloads, their pictures) of crops."""
+        if crops is not self._crops:
+            self._bases = [code.base for code in self._codec.encode(crops, None)]
+            self._shown = self._codec.reconstruct(self._bases)
+            self._crops = crops
+        return self._bases, self._shown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverBase:
+    """A conventional codec as the enhancement layer: on what our base picture leaves over, stretched to its minimum
+    and maximum (Eq. 5)."""
+
+    coder: PictureCoder
+    base: BasePictures
+
+    def code(self, crops: Image) -> CodedPictures:
+        """Base layer, minimum and maximum, and a file, for each picture."""
+        decoded, payloads, headers = [], [], []
+        for crop, base, shown in zip(crops, *self.base.of(crops), strict=True):
+            scaled, low, high = min_max(crop.astype(np.int16) - shown)
+            data = self.coder.encode(scaled)
+            rest = from_min_max(self.coder.decode(data), low, high)
+            decoded.append(np.clip(np.rint(shown + rest), 0, 255).astype(np.uint8))
+            payloads.append(base + bytes(RANGE_BYTES) + data)
+            headers.append(self.coder.header_bytes(data))
+        return _counted(np.stack(decoded), payloads, headers)
+
+
+class PrincipalComponents:
+    """Principal components of the training faces at `size` x `size`, quantised with one step for about `bits`; bytes
+    are the ideal code length, not a payload's: the bar under which a learned base layer is not worth its nets."""
+
+    def __init__(self, training: Image, size: int, bits: float) -> None:
+        """Components, step and tables from training crops (N, 256, 256, 3)."""
+        self._size = size
+        small = self._shrunk(training)
+        self._mean = small.mean(axis=0)
+        torch.manual_seed(0)
+        basis = torch.svd_lowrank(torch.from_numpy(small - self._mean), min(COMPONENTS, len(training) - 1), niter=4)[2]
+        self._basis = basis.numpy().astype(np.float64)
+        moved = self._analyse(small)
+        self._step = step_for(bits, lambda step: np.rint(moved / step).astype(np.int32), 1e-2, 1e2)
+        self._coder = SymbolCoder(np.rint(moved / self._step).astype(np.int32))
+
+    def code(self, crops: Image) -> CodedPictures:
+        """Through the quantised components."""
+        symbols = np.rint(self._analyse(self._shrunk(crops)) / self._step).astype(np.int32)
+        small = (symbols * self._step @ self._basis.T + self._mean).reshape(-1, self._size, self._size, 3)
+        sides = (CROP_SIZE, CROP_SIZE)
+        large = np.stack([cv2.resize(one, sides, interpolation=cv2.INTER_CUBIC) for one in small.astype(np.float32)])
+        pictures = np.clip(np.rint(large * 255), 0, 255).astype(np.uint8)
+        sizes = self._coder.ideal_bits(symbols) / 8
+        return CodedPictures(pictures, sizes, np.zeros(len(crops)))
+
+    def _shrunk(self, crops: Image) -> Array:
+        """(N, size * size * 3) float32 in 0..1."""
+        sides = (self._size, self._size)
+        small = [cv2.resize(crop, sides, interpolation=cv2.INTER_AREA).reshape(-1) for crop in crops]
+        shrunk: Array = np.stack(small).astype(np.float32) / np.float32(255)
+        return shrunk
+
+    def _analyse(self, small: Array) -> npt.NDArray[np.float64]:
+        moved: npt.NDArray[np.float64] = (small - self._mean).astype(np.float64) @ self._basis
+        return moved
+
+
+def _counted(pictures: Image, payloads: list[bytes], headers: list[int] | None = None) -> CodedPictures:
+    sizes = np.array([len(data) for data in payloads], np.float64)
+    return CodedPictures(pictures, sizes, np.array(headers or [0] * len(payloads), np.float64))

@@ -1,0 +1,180 @@
+"""`evaluate rate-distortion`: the picture against its bits (the paper's Figs. 9 to 12), and who an independent judge
+takes the decoded faces for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.profiles import stated_codec
+from streamproc.evaluation.bjontegaard import RateCurve, rate_delta
+from streamproc.evaluation.distortion_page import write_distortion_page
+from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, DeltaRow, DistortionRow, JudgeRow
+from streamproc.evaluation.judging import Hearing
+from streamproc.evaluation.kept_rows import KeptRows, write_csv
+from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, sampled
+from streamproc.evaluation.picture_coders import Hevc, Jpeg, Jpeg2000, PictureCoder
+from streamproc.evaluation.picture_methods import (
+    BasePictures,
+    Conventional,
+    HyperpriorAlone,
+    Ours,
+    OverBase,
+    PictureMethod,
+    PrincipalComponents,
+)
+from streamproc.evaluation.pictures import decibels, ms_ssim, psnr
+from streamproc.training.alone import alone_path
+from streamproc.training.data import load_faces
+from streamproc.training.loop import Progress
+from streamproc.types import CROP_SIZE, Image
+
+NAME = "rate-distortion"
+PICTURES = 150
+CONVENTIONAL: dict[str, tuple[PictureCoder, ...]] = {
+    "JPEG": tuple(Jpeg(quality) for quality in (2, 4, 7, 10, 14, 20, 30, 45)),
+    "JPEG 2000": tuple(Jpeg2000(level) for level in (24, 26, 28, 30, 32, 34, 36, 38)),
+    "HEVC intra": tuple(Hevc(qp) for qp in (50, 47, 44, 41, 38, 35, 32, 29)),
+}
+"""Settings that span our rate points."""
+COMPONENT_SIZES = (32, 64)
+COMPONENT_FACES = 2000
+"""Training faces whose principal components are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateDistortionResult:
+    """All rows; the page, the tables as CSV; `missing` names what could not be compared, and why."""
+
+    rows: tuple[DistortionRow, ...]
+    deltas: tuple[DeltaRow, ...]
+    judge: tuple[JudgeRow, ...]
+    images: int
+    codec_id: str
+    page: Path
+    table: Path
+    missing: str
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """One measurement: `pairs` are those that the judge sees; `work` holds the training faces and, where it was
+    trained, the hyperprior alone; finished rows are kept in `out`."""
+
+    images: LfwSet
+    pairs: LfwPairs
+    codec: FaceCodec
+    work: Path
+    out: Path
+    count: int
+    progress: Progress
+
+    def run(self) -> RateDistortionResult:
+        """All of it; raises SourceNotFound at once when there are no training faces."""
+        load_faces(self.work / "faces", 1)
+        self.images.prepare([*self._places, *range(len(self.pairs.names))], self.progress)
+        key = {"codec": self.codec.codec_id, "images": self.images.key}
+        rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count}))
+        deltas = tuple(deltas_of(rows))
+        judge = self._judge(KeptRows(self.out / "judge", key | {"judged": len(self.pairs.same)}))
+        missing = "" if self._alone else f"{ALONE}: run `train residual --alone` to compare with it"
+        page = write_distortion_page(self.out, rows, deltas, judge, self.count, self.codec.codec_id, missing)
+        table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
+        write_csv(self.out / "deltas.csv", deltas, DeltaRow)
+        write_csv(self.out / "judge.csv", judge, JudgeRow)
+        count = len(self._places)
+        return RateDistortionResult(rows, deltas, judge, count, self.codec.codec_id, page, table, missing)
+
+    @cached_property
+    def _alone(self) -> str:
+        """The id of the hyperprior alone, nothing where it was not trained."""
+        path = alone_path(self.work)
+        return stated_codec(str(path)).codec_id if path.exists() else ""
+
+    @property
+    def _places(self) -> list[int]:
+        return sampled(self.images.names, self.count)
+
+    @cached_property
+    def _crops(self) -> Image:
+        return self.images.crops(self._places)
+
+    def _distortion(self, kept: KeptRows) -> tuple[DistortionRow, ...]:
+        base = kept.row(BASE, DistortionRow, partial(self._row, BASE, "", Ours(self.codec, None)))
+        rows = [base]
+        methods = list(self._methods())
+        for done, (name, setting, method) in enumerate(methods):
+            row = f"{name} {self._alone} {setting}" if name == ALONE else f"{name} {setting}"
+            rows.append(kept.row(row, DistortionRow, partial(self._row, name, setting, method)))
+            self.progress("methods", done + 1, len(methods))
+        for size in COMPONENT_SIZES:
+            name = f"principal components of {size}x{size}"
+            measure = partial(self._components, name, size, base.bpp * CROP_SIZE**2)
+            rows.append(kept.row(name, DistortionRow, measure))
+        return tuple(rows)
+
+    def _methods(self) -> Iterator[tuple[str, str, PictureMethod]]:
+        """(name, setting, method) of all but the base layer and its bar."""
+        for quality in self.codec.qualities:
+            yield OURS, f"rate point {quality}", Ours(self.codec, quality)
+        if self._alone:
+            for alone in HyperpriorAlone.load(alone_path(self.work)):
+                yield ALONE, f"rate point {alone.quality}", alone
+        for name, coders in CONVENTIONAL.items():
+            for coder in coders:
+                yield name, coder.setting, Conventional(coder)
+        base = BasePictures(self.codec)
+        for name, coders in CONVENTIONAL.items():
+            for coder in coders:
+                yield f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base)
+
+    def _components(self, name: str, size: int, bits: float) -> DistortionRow:
+        training = load_faces(self.work / "faces", COMPONENT_FACES)
+        crops = training.crops[~training.held_out()]
+        return self._row(name, "ideal code length", PrincipalComponents(crops, size, bits))
+
+    def _row(self, name: str, setting: str, method: PictureMethod) -> DistortionRow:
+        coded = method.code(self._crops)
+        area = CROP_SIZE**2
+        return DistortionRow(
+            name,
+            setting,
+            float(coded.bytes.mean() * 8 / area),
+            float(coded.headers.mean() * 8 / area),
+            float(psnr(self._crops, coded.pictures).mean()),
+            float(ms_ssim(self._crops, coded.pictures).mean()),
+        )
+
+    def _judge(self, kept: KeptRows) -> tuple[JudgeRow, ...]:
+        looks: list[tuple[str, PictureMethod | None]] = [("originals", None), (BASE, Ours(self.codec, None))]
+        hearing = Hearing(self.images, self.pairs, self.progress)
+        looks += [(f"{OURS}, rate point {quality}", Ours(self.codec, quality)) for quality in self.codec.qualities]
+        rows = []
+        for name, method in looks:
+            rows.append(kept.row(name, JudgeRow, partial(hearing.row, name, method)))
+        return tuple(rows)
+
+
+def deltas_of(rows: Sequence[DistortionRow]) -> Iterator[DeltaRow]:
+    """Our codec's rate against every method that has a curve; conventional codecs over our base picture are compared
+    with themselves alone, as the paper does (Figs. 10 to 12)."""
+    methods: dict[str, list[DistortionRow]] = {}
+    for row in rows:
+        methods.setdefault(row.method, []).append(row)
+    for name, points in methods.items():
+        if name == OURS or len(points) == 1:
+            continue
+        test, anchor = (OURS, name) if not name.endswith(OVER_BASE) else (name, name.removesuffix(OVER_BASE))
+        deltas = [
+            rate_delta(_curve(methods[anchor], measure, headers), _curve(methods[test], measure, headers))
+            for headers in (True, False)
+            for measure in ("psnr", "ms_ssim")
+        ]
+        yield DeltaRow(f"{test} against {anchor}", *deltas)
+
+
+def _curve(rows: Sequence[DistortionRow], measure: str, headers: bool) -> RateCurve:
+    rates = tuple(row.bpp - (0.0 if headers else row.header_bpp) for row in rows)
+    values = [getattr(row, measure) for row in rows]
+    return RateCurve(rates, tuple(decibels(value) if measure == "ms_ssim" else float(value) for value in values))

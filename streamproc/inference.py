@@ -1,0 +1,176 @@
+"""Nets at work: OpenVINO on the CPU, torch on a GPU, behind one call with numpy in and out.
+
+A net is converted once and kept in the cache folder. From then on a process on the CPU runs it without torch, whose
+import takes longer than many clips do. Nothing is imported here before it is needed.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streamproc.config import cache_dir
+from streamproc.errors import ConfigError
+from streamproc.types import Array
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_DIGEST, _LENGTH = 32, 8
+"""Bytes of a kept net's SHA-256 and of its description's length; description and weights follow."""
+
+
+class Net(Protocol):
+    """A trained net, ready to use."""
+
+    def __call__(self, *inputs: Array) -> tuple[Array, ...]:
+        """Every output for every input, in the order of the module that the net was made from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NetInput:
+    """An input: the shape of an example, the axes of it that may have other lengths, and the numpy type."""
+
+    shape: tuple[int, ...]
+    free: tuple[int, ...] = (0,)
+    dtype: str = "uint8"
+
+
+def pick_device(name: str) -> str:
+    """ "cpu" or "cuda" as `name` says; for "auto" CUDA where there is one. Raises ConfigError for another name."""
+    if name == "auto":
+        # Torch is asked only where an NVIDIA driver is: its import takes seconds.
+        if not Path("/dev/nvidiactl").exists() and shutil.which("nvidia-smi") is None:
+            return "cpu"
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and name.partition(":")[0] != "cuda":
+        raise ConfigError(f'There is no device "{name}": choose auto, cpu or cuda.')
+    return name
+
+
+def load_net(key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInput], device: str) -> Net:
+    """The net of the module that `build` makes, on `device` ("cpu", "cuda").
+
+    `key` names what the net is made from (a file name without a suffix, with a hash of the weights): under it the
+    converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are passed on.
+    """
+    if device != "cpu":
+        return _TorchNet(build(), device)
+    openvino = _openvino()
+    path = kept_path(key)
+    # An unreadable or unwritable cache costs time, nothing else.
+    with suppress(OSError):
+        kept = _kept(path)
+        if kept is not None:
+            return _CpuNet(openvino, openvino.Core().read_model(*kept))
+    model = _convert(openvino, build(), inputs)
+    # A disk that is full is a RuntimeError of OpenVINO's.
+    with suppress(OSError, RuntimeError):
+        written = _written(openvino, model)
+        # Read back even now, so that this process rounds as all later ones do; that fails where the weights were cut.
+        model = openvino.Core().read_model(*written)
+        _keep(path, *written)
+    return _CpuNet(openvino, model)
+
+
+def kept_path(key: str) -> Path:
+    """Where the converted net of `key` lies once it was made; each version of OpenVINO makes its own."""
+    version = _openvino().__version__.partition("-")[0]
+    return cache_dir() / "nets" / f"{key}-openvino-{version}.net"
+
+
+class _CpuNet:
+    """A net compiled by OpenVINO."""
+
+    def __init__(self, openvino: ModuleType, model: Any) -> None:
+        # bfloat16, which it would choose where the CPU has it, changes codes; a pinned thread shares its core with that
+        # of another process.
+        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        if threads.isdecimal() and int(threads):
+            hints["INFERENCE_NUM_THREADS"] = int(threads)
+        self._request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
+
+    def __call__(self, *inputs: Array) -> tuple[Array, ...]:
+        """Every output for every input."""
+        return tuple(self._request.infer(list(inputs), share_inputs=True).to_tuple())
+
+
+class _TorchNet:
+    """A torch module on its device."""
+
+    def __init__(self, module: "nn.Module", device: str) -> None:
+        import torch
+
+        self._torch, self._device = torch, device
+        self._module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    def __call__(self, *inputs: Array) -> tuple[Array, ...]:
+        """Every output for every input."""
+        torch = self._torch
+        with torch.inference_mode():
+            outputs = self._module(*(torch.tensor(array, device=self._device) for array in inputs))
+        return tuple(output.cpu().numpy() for output in ((outputs,) if torch.is_tensor(outputs) else outputs))
+
+
+def _openvino() -> ModuleType:
+    """The module `openvino`, which at its import would tell its makers of each use if it could."""
+    if "openvino" not in sys.modules:
+        # What is None here counts as not installed.
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    return import_module("openvino")
+
+
+def _convert(openvino: ModuleType, module: "nn.Module", inputs: Sequence[NetInput]) -> Any:
+    """OpenVINO's model of a torch module."""
+    import torch
+
+    examples = tuple(torch.zeros(i.shape, dtype=getattr(torch, i.dtype)) for i in inputs)
+    shapes = [[-1 if axis in i.free else length for axis, length in enumerate(i.shape)] for i in inputs]
+    places = [(openvino.PartialShape(s), openvino.Type(i.dtype)) for s, i in zip(shapes, inputs, strict=True)]
+    with warnings.catch_warnings(), torch.inference_mode():
+        # The converter traces, which torch warns of at every turn.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(module.eval(), example_input=examples, input=places)
+
+
+def _written(openvino: ModuleType, model: Any) -> tuple[bytes, bytes]:
+    """Description and weights of a model; raises OSError or RuntimeError."""
+    with tempfile.TemporaryDirectory() as folder:
+        description = Path(folder) / "net.xml"
+        openvino.save_model(model, description, compress_to_fp16=False)
+        return description.read_bytes(), description.with_suffix(".bin").read_bytes()
+
+
+def _keep(path: Path, description: bytes, weights: bytes) -> None:
+    """The net lies at `path`, whole, for whoever else makes it at the same time; raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = len(description).to_bytes(_LENGTH, "little") + description + weights
+    partial = path.with_suffix(f".{os.getpid()}")
+    try:
+        partial.write_bytes(hashlib.sha256(content).digest() + content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> tuple[bytes, bytes] | None:
+    """Description and weights of the net kept at `path`; None for a damaged one. Raises OSError where there is none."""
+    data = memoryview(path.read_bytes())
+    content = data[_DIGEST:]
+    if len(content) < _LENGTH or hashlib.sha256(content).digest() != data[:_DIGEST]:
+        return None
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    return bytes(content[_LENGTH:end]), bytes(content[end:])
