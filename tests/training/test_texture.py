@@ -1,0 +1,67 @@
+"""The base layer's training: where it starts, and what it says its bits are."""
+
+import numpy as np
+import torch
+
+from streamproc.codec.networks import PICTURE_SIDE, CodecShape
+from streamproc.training.residual import SMALLEST, as_cameras_see
+from streamproc.training.texture import START_STEP, BaseNet, LogisticPrior
+
+LATENTS = 6
+
+
+def pictures(count: int = 80) -> torch.Tensor:
+    """(N, 3, 64, 64) mixtures of six smooth patterns, with amplitudes that fall from one to the next."""
+    chance = torch.Generator().manual_seed(2)
+    patterns = torch.nn.functional.interpolate(
+        torch.rand(LATENTS, 3, 4, 4, generator=chance), PICTURE_SIDE, mode="bilinear"
+    )
+    amplitudes = torch.randn(count, LATENTS, generator=chance) * torch.tensor([0.3, 0.25, 0.2, 0.15, 0.1, 0.05])
+    return 0.5 + torch.einsum("nk,kchw->nchw", amplitudes, patterns - patterns.mean())
+
+
+def test_training_starts_at_the_klt() -> None:
+    torch.manual_seed(0)
+    seen = pictures()
+    net = BaseNet(CodecShape(appearance_latents=LATENTS))
+    net.start_at_klt(seen)
+    net.eval()
+    latents = net.latents(seen)
+    decoded = net.texture(torch.zeros(len(seen), 128), latents, levels=1)[0]
+    # Six coefficients say all of these pictures, but for a quantiser whose step gives step^2 / 12 for each of them.
+    noise = LATENTS * START_STEP**2 / 12 / seen[0].numel()
+    assert float((decoded - seen).square().mean().detach()) < 1.5 * noise
+    assert float((seen - seen.mean(dim=0)).square().mean()) > 5 * noise
+
+
+def test_the_prior_is_a_distribution_near_the_latents() -> None:
+    prior = LogisticPrior(torch.tensor([0.5, 2.0, 4.0]))
+    density = prior.density()
+    assert density.shape == (3, 41)
+    torch.testing.assert_close(density.sum(dim=1), torch.ones(3), atol=0.02, rtol=0)
+    assert (density.argmax(dim=1) == 20).all()
+    # A unit bin of a wider distribution holds less.
+    assert (density[:, 20].diff() < 0).all()
+
+
+def test_every_picture_level_is_the_one_below_until_trained() -> None:
+    torch.manual_seed(0)
+    net = BaseNet(CodecShape(appearance_latents=LATENTS))
+    net.start_at_klt(pictures())
+    coarse, middle, fine = net.eval().texture(torch.randn(2, 128), torch.randn(2, LATENTS).round())
+    assert [p.shape[-1] for p in (coarse, middle, fine)] == [64, 128, 256]
+    torch.testing.assert_close(
+        torch.nn.functional.avg_pool2d(fine, 4)[..., 4:-4, 4:-4], coarse[..., 4:-4, 4:-4], atol=0.02, rtol=0.02
+    )
+
+
+def test_as_cameras_see_keeps_the_face_and_loses_detail() -> None:
+    chance = np.random.default_rng(3)
+    crop = chance.integers(0, 256, (256, 256, 3), np.uint8)
+    crop[:, :128] = 40
+    seen = as_cameras_see(crop, chance)
+    assert seen.shape == crop.shape
+    assert seen.dtype == np.uint8
+    assert abs(seen[:, :100].astype(float) - 40).max() <= 1
+    assert seen[:, 150:].std() < 0.9 * crop[:, 150:].std()
+    assert SMALLEST < 256
