@@ -1,17 +1,15 @@
 """The base layer: crops and raw features to some 40 bytes, and back to features and small pictures."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import TOTAL_BITS, CodeTables, IntArray
-from streamproc.codec.networks import PICTURE_SIDE, AppearanceNet, FeatureCoder, TextureNet
 from streamproc.codec.weights import CodecWeights
-from streamproc.types import Array
+from streamproc.inference import Net, NetInput
+from streamproc.types import CROP_SIZE, Array, FloatArray, Image
 
 MAX_BYTES = 48
 """No base layer is longer: an unusual face gives up its dearest details of appearance instead."""
@@ -21,26 +19,35 @@ BATCH = 32
 class BaseLayer:
     """Codes identity (128-d feature) and appearance of a face into one payload, identity first."""
 
-    def __init__(self, weights: CodecWeights, device: torch.device) -> None:
-        shape = weights.shape
-        self.device = device
-        self.identity_latents = shape.identity_latents
-        self.tables = CodeTables.from_arrays({n: t.numpy() for n, t in weights.tensors.items()}, "base_tables")
-        self._identity = FeatureCoder(shape.identity, shape.identity_latents)
-        self._appearance = AppearanceNet(shape.appearance_latents)
-        self._texture = TextureNet(shape.identity, shape.appearance_latents)
-        nets = (self._identity, self._appearance, self._texture)
-        for prefix, net in zip(("identity", "appearance", "texture"), nets, strict=True):
-            weights.fill(net, prefix).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, weights: CodecWeights, device: str) -> None:
+        """Reads the tables; the nets are loaded when they are first needed, for search needs one of the three."""
+        self.identity_latents = weights.shape.identity_latents
+        self.tables = CodeTables.from_arrays(weights.tensors, "base_tables")
+        self._weights, self._device = weights, device
         self._costs, self._cheapest = _symbol_costs(self.tables)
 
-    @torch.inference_mode()
-    def encode(self, crops: Tensor, features: Tensor) -> list[bytes]:
-        """Payloads of crops (N, 3, 256, 256) in 0..1 and their raw features (N, 128)."""
-        small = F.avg_pool2d(crops, crops.shape[-1] // PICTURE_SIDE)
-        latents = [self._identity.analyse(features), self._appearance(small)]
-        symbols = torch.cat(latents, dim=1).round().to(torch.int32).cpu().numpy()
-        return [self._pack(row) for row in symbols]
+    @cached_property
+    def _analysis(self) -> Net:
+        crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
+        features = NetInput((2, self._weights.shape.identity), dtype="float32")
+        return self._weights.net("BaseAnalysis", [crops, features], self._device)
+
+    @cached_property
+    def _identity(self) -> Net:
+        symbols = NetInput((2, self.identity_latents), dtype="float32")
+        return self._weights.net("IdentitySynthesis", [symbols], self._device)
+
+    @cached_property
+    def _synthesis(self) -> Net:
+        return self._weights.net("BaseSynthesis", [NetInput((2, len(self.tables)), dtype="float32")], self._device)
+
+    def encode(self, crops: Image, features: FloatArray) -> list[bytes]:
+        """Payloads of crops (N, 256, 256, 3) uint8 and their raw features (N, 128)."""
+        payloads: list[bytes] = []
+        for i in range(0, len(crops), BATCH):
+            (latents,) = self._analysis(crops[i : i + BATCH], features[i : i + BATCH])
+            payloads += [self._pack(row) for row in np.rint(latents).astype(np.int32)]
+        return payloads
 
     def _pack(self, symbols: IntArray) -> bytes:
         """The payload, kept within MAX_BYTES by giving the dearest appearance symbols their most probable values."""
@@ -62,26 +69,17 @@ class BaseLayer:
         """(N, count) int32 symbols; raises CorruptCode."""
         return unpack_bases(payloads, self.tables, count)
 
-    @torch.inference_mode()
-    def features(self, payloads: Sequence[bytes]) -> Tensor:
-        """(N, 128) unit-norm features: only the identity's symbols are decoded."""
+    def features(self, payloads: Sequence[bytes]) -> FloatArray:
+        """(N, 128) float32 unit-norm features: only the identity's symbols are decoded. Raises CorruptCode."""
         symbols = self.symbols(payloads, self.identity_latents)
-        return F.normalize(self._decoded_identity(symbols), dim=1)
+        features: FloatArray = self._identity(symbols.astype(np.float32))[0]
+        return features
 
-    @torch.inference_mode()
-    def pictures(self, payloads: Sequence[bytes]) -> Tensor:
-        """(N, 3, 256, 256) uint8 pictures of whole payloads."""
-        symbols = self.symbols(payloads)
-        parts = [self._pictures(symbols[i : i + BATCH]) for i in range(0, len(symbols), BATCH)]
-        return torch.cat(parts) if parts else torch.zeros((0, 3, 256, 256), dtype=torch.uint8)
-
-    def _decoded_identity(self, symbols: IntArray) -> Tensor:
-        return self._identity.synthesise(torch.from_numpy(symbols[:, : self.identity_latents]).float().to(self.device))
-
-    def _pictures(self, symbols: IntArray) -> Tensor:
-        appearance = torch.from_numpy(symbols[:, self.identity_latents :]).float().to(self.device)
-        picture = self._texture(self._decoded_identity(symbols), appearance)[-1]
-        return torch.round(picture.clamp(0, 1) * 255).to(torch.uint8)
+    def pictures(self, payloads: Sequence[bytes]) -> Image:
+        """(N, 256, 256, 3) uint8 pictures of whole payloads; raises CorruptCode."""
+        symbols = self.symbols(payloads).astype(np.float32)
+        parts = [self._synthesis(symbols[i : i + BATCH])[0] for i in range(0, len(symbols), BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
 
 
 def _symbol_costs(tables: CodeTables) -> tuple[Array, IntArray]:

@@ -6,29 +6,33 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from streamproc.codec.base_layer import BaseLayer
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.enhancement_layer import EnhancementLayer
 from streamproc.codec.trunk import FEATURE_SIZE, load_features
 from streamproc.codec.weights import CodecWeights, load_weights
-from streamproc.errors import CodecError
+from streamproc.errors import CodecError, WeightsError
 from streamproc.inference import Net, pick_device
 from streamproc.types import CROP_SIZE, FaceCode, FloatArray, Image
 
 DEFAULT_QUALITY = 2
 BATCH = 32
+PARTS = ("identity", "appearance", "texture", "residual", "hyper_decoder")
+"""What every codec's weights must hold, told at once and not when the part is first needed."""
 
 
 class FaceCodec:
     """Codes aligned faces into base and enhancement layers and decodes them: numpy in, numpy out."""
 
-    def __init__(self, weights: CodecWeights, device: torch.device) -> None:
+    def __init__(self, weights: CodecWeights, device: str) -> None:
         self.device = device
         self.profile: str = weights.profile
         self.codec_id: str = weights.codec_id
         self.calibration: Calibration = weights.calibration
+        for part in PARTS:
+            if not any(name.startswith(f"{part}.") for name in weights.tensors):
+                raise WeightsError(f"these weights lack the part '{part}': use a file of this version of streamproc")
         self.base = BaseLayer(weights, device)
         self.enhancement = EnhancementLayer(weights, device)
         self.trunk_id: str = weights.trunk
@@ -39,7 +43,7 @@ class FaceCodec:
 
         Raises WeightsError when the weights are missing or damaged.
         """
-        return cls(load_weights(profile), torch.device(pick_device(device)))
+        return cls(load_weights(profile), pick_device(device))
 
     @property
     def qualities(self) -> tuple[int, ...]:
@@ -49,7 +53,7 @@ class FaceCodec:
     @cached_property
     def _trunk(self) -> Net:
         """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
-        return load_features(self.trunk_id, str(self.device))
+        return load_features(self.trunk_id, self.device)
 
     def raw_features(self, crops: Image) -> FloatArray:
         """(N, 128) float32 unit-norm features of crops (N, 256, 256, 3) uint8 RGB, before coding."""
@@ -57,7 +61,6 @@ class FaceCodec:
         parts = [self._trunk(crops[i : i + BATCH])[0] for i in range(0, len(crops), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, FEATURE_SIZE), np.float32)
 
-    @torch.inference_mode()
     def encode(self, crops: Image, quality: int | None = DEFAULT_QUALITY) -> list[FaceCode]:
         """Codes of crops (N, 256, 256, 3) uint8 RGB at a rate point; None leaves the enhancement out.
 
@@ -70,11 +73,8 @@ class FaceCodec:
         _check(crops)
         codes: list[FaceCode] = []
         for i in range(0, len(crops), BATCH):
-            # Made contiguous and writable, as torch asks for; a copy only where it is not.
-            part = torch.from_numpy(np.require(crops[i : i + BATCH], requirements=["C", "W"])).permute(0, 3, 1, 2)
-            part = part.to(self.device)
-            features = torch.from_numpy(self._trunk(crops[i : i + BATCH])[0]).to(self.device)
-            bases = self.base.encode(part.float() / 255, features)
+            part = crops[i : i + BATCH]
+            bases = self.base.encode(part, self._trunk(part)[0])
             extra: Sequence[bytes | None] = [None] * len(bases)
             if quality is not None:
                 extra = self.enhancement.encode(part, self.base.pictures(bases), bases, quality)
@@ -83,9 +83,8 @@ class FaceCodec:
 
     def features(self, bases: Sequence[bytes]) -> FloatArray:
         """(N, 128) float32 unit-norm features of base layers: what search compares. Raises CorruptCode."""
-        return self.base.features(bases).cpu().numpy()
+        return self.base.features(bases)
 
-    @torch.inference_mode()
     def reconstruct(self, bases: Sequence[bytes], enhancements: Sequence[bytes | None] | None = None) -> Image:
         """(N, 256, 256, 3) uint8 RGB pictures of base layers, finer where an enhancement is given.
 
@@ -99,7 +98,7 @@ class FaceCodec:
             payloads = [enhancement for enhancement in enhancements if enhancement is not None]
             if held:
                 pictures[held] = self.enhancement.decode(payloads, pictures[held], [bases[n] for n in held])
-        return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return pictures
 
 
 def _check(crops: npt.NDArray[np.uint8]) -> None:

@@ -107,4 +107,4 @@ class FeatureRates:
                 coders.append(RateCoder(net.eval().requires_grad_(False), tables))
         except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
             raise WeightsError(f"{path} holds no feature coders, or it is damaged ({error}): fetch it again") from error
-        return cls(coders, trunk, tensors_hash(tensors, trunk)[:ID_LENGTH])
+        return cls(coders, trunk, tensors_hash(arrays, trunk)[:ID_LENGTH])

@@ -9,15 +9,19 @@ every order of summation gives the same integer. Only matrix products, additions
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+import numpy as np
+import numpy.typing as npt
 
+from streamproc.codec.code_tables import IntArray
 from streamproc.errors import CodecError, WeightsError
+from streamproc.types import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 WEIGHT_BITS: Final = 12
 ACTIVATION_BITS: Final = 8
@@ -27,9 +31,11 @@ ACTIVATION_LIMIT: Final = 1 << 23
 MAX_CHANNELS: Final = 1024
 MAX_SCALES: Final = 4096
 _EXACT: Final = 1 << 53
-_LAYERS: Final = ("first", "second", "last")
 _SYMBOL_LIMIT: Final = 1 << 15
 _TO_ACTIVATION: Final = 2 ** (WEIGHT_BITS - ACTIVATION_BITS)
+
+Whole = npt.NDArray[np.float64]
+"""Integers held in float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,51 +43,51 @@ class LatentModel:
     """What is known of y before it is read: int32 `indexes` of its tables and int32 `means` in units of 1/256, both
     (B, M, 4h, 4w)."""
 
-    indexes: Tensor
-    means: Tensor
+    indexes: IntArray
+    means: IntArray
 
 
-class IntegerHyperDecoder(nn.Module):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """A layer's weight, laid out as torch does, and bias."""
+
+    weight: Whole
+    bias: Whole
+
+
+class IntegerHyperDecoder:
     """h_s of the mean-and-scale hyperprior (Minnen et al. 2018), told the base layer: (B, N, h, w) integer z and (B, D)
     integer symbols of the base to the model of y.
 
     The symbols add a picture of z's size, N channels, to z: what the base layer says about the face need not be said
-    again. `hidden` N, `channels` M, `scales` the number of tables, `symbols` D, `side` h = w. Made empty, to be filled
-    by `from_float` or `load_state_dict`; its state is integers only: weights int32, laid out as torch does, biases
-    int64 with 20 fractional bits (12 for the base's), thresholds int32 with 8. Loading raises WeightsError where
-    exactness is not certain.
+    again. Its arrays are integers only: `base`, `first`, `second` and `last` have a weight, int32, laid out as torch
+    does, and a bias, int64 with 20 fractional bits (the base's with 12); `thresholds` are int32 with 8.
     """
 
-    def __init__(self, hidden: int, channels: int, scales: int, symbols: int, side: int) -> None:
-        """Make it with zeros everywhere."""
-        super().__init__()
-        sizes = (hidden, channels, symbols, side)
-        if not (all(1 <= size <= MAX_CHANNELS for size in sizes) and 1 <= scales <= MAX_SCALES):
-            raise WeightsError(f"A hyper-decoder {hidden} to {channels} with {scales} scales is out of bounds.")
-        self.hidden = hidden
-        self.channels = channels
-        self.scales = scales
-        self.symbols = symbols
-        self.side = side
-        self.register_buffer("base_weight", torch.zeros(hidden * side**2, symbols, dtype=torch.int32))
-        self.register_buffer("base_bias", torch.zeros(hidden * side**2, dtype=torch.int64))
-        self.register_buffer("first_weight", torch.zeros(hidden, hidden, 5, 5, dtype=torch.int32))
-        self.register_buffer("first_bias", torch.zeros(hidden, dtype=torch.int64))
-        self.register_buffer("second_weight", torch.zeros(hidden, hidden, 5, 5, dtype=torch.int32))
-        self.register_buffer("second_bias", torch.zeros(hidden, dtype=torch.int64))
-        self.register_buffer("last_weight", torch.zeros(2 * channels, hidden, 3, 3, dtype=torch.int32))
-        self.register_buffer("last_bias", torch.zeros(2 * channels, dtype=torch.int64))
-        self.register_buffer("thresholds", torch.zeros(scales - 1, dtype=torch.int32))
-        self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call]
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        """Raises WeightsError for arrays that do not fit together, or where exactness is not certain."""
+        try:
+            names = ("base", "first", "second", "last")
+            layers = {name: _Layer(_whole(arrays[f"{name}_weight"]), _whole(arrays[f"{name}_bias"])) for name in names}
+            self._thresholds = _whole(arrays["thresholds"])
+        except KeyError as error:
+            raise WeightsError(f"The hyper-decoder's {error} is missing; the weights are damaged.") from error
+        self._base, self._first, self._second, self._last = layers.values()
+        self._arrays = {name: np.array(array) for name, array in arrays.items()}
+        self.hidden, self.symbols = self._first.weight.shape[0], self._base.weight.shape[-1]
+        self.channels, self.scales = self._last.weight.shape[0] // 2, len(self._thresholds) + 1
+        self.side = math.isqrt(len(self._base.weight) // max(self.hidden, 1))
+        self._check_shapes()
+        self._check_exactness()
 
     @classmethod
     def from_float(
         cls,
-        base: nn.Linear,
-        first: nn.ConvTranspose2d,
-        second: nn.ConvTranspose2d,
-        last: nn.Conv2d,
-        scale_table: Sequence[float] | Tensor,
+        base: "nn.Linear",
+        first: "nn.ConvTranspose2d",
+        second: "nn.ConvTranspose2d",
+        last: "nn.Conv2d",
+        scale_table: "Sequence[float] | Tensor",
     ) -> "IntegerHyperDecoder":
         """The float layers rounded; an index names the first scale of the ascending table not below the first half of
         `last`'s outputs, the other half are the means.
@@ -89,117 +95,121 @@ class IntegerHyperDecoder(nn.Module):
         Raises WeightsError for layers of another geometry and for weights too large to stay exact.
         """
         for layer in (first, second):
-            _check_geometry(layer, nn.ConvTranspose2d, (5, 5), (2, 2), (2, 2))
-            if layer.output_padding != (1, 1):
-                raise WeightsError("The hyper-decoder's deconvolutions must double the size exactly.")
-        _check_geometry(last, nn.Conv2d, (3, 3), (1, 1), (1, 1))
-        table = torch.as_tensor(scale_table, dtype=torch.float64, device="cpu")
-        if table.ndim != 1 or not bool(torch.isfinite(table).all()):
+            found = (layer.stride, layer.padding, layer.output_padding, layer.dilation, layer.groups)
+            if found != ((2, 2), (2, 2), (1, 1), (1, 1), 1):
+                raise WeightsError(f"The hyper-decoder's deconvolutions must double the size exactly, not {found}.")
+        found_last = (last.stride, last.padding, last.dilation, last.groups)
+        if found_last != ((1, 1), (1, 1), (1, 1), 1):
+            raise WeightsError(f"The hyper-decoder's last layer must keep the size, not {found_last}.")
+        table = np.asarray(scale_table, np.float64)
+        if table.ndim != 1 or not np.isfinite(table).all():
             raise WeightsError("The hyper-decoder's scale table must be one finite row.")
-        side = math.isqrt(base.out_features // first.in_channels)
-        net = cls(first.in_channels, last.out_channels // 2, len(table), base.in_features, side)
         # A scale s, in 8 fractional bits, is above t exactly when it reaches floor(2**8 t) + 1; the last table is open.
-        state = {"thresholds": (torch.floor(table[:-1] * 2**ACTIVATION_BITS) + 1)}
-        state["base_weight"] = torch.round(base.weight.detach().to("cpu", torch.float64) * 2**WEIGHT_BITS)
-        state["base_bias"] = torch.round(base.bias.detach().to("cpu", torch.float64) * 2**WEIGHT_BITS)
-        layers: tuple[nn.ConvTranspose2d | nn.Conv2d, ...] = (first, second, last)
-        for name, part in zip(_LAYERS, layers, strict=True):
-            weight = part.weight.detach().to("cpu", torch.float64)
-            bias = torch.zeros(part.out_channels) if part.bias is None else part.bias.detach()
-            state[f"{name}_weight"] = torch.round(weight * 2**WEIGHT_BITS)
-            state[f"{name}_bias"] = torch.round(bias.to("cpu", torch.float64) * 2 ** (WEIGHT_BITS + ACTIVATION_BITS))
-        net._fill(state)
-        return net
+        arrays = {"thresholds": _fitted(np.floor(table[:-1] * 2**ACTIVATION_BITS) + 1, np.int32)}
+        parts = {"base": base, "first": first, "second": second, "last": last}
+        for name, part in parts.items():
+            bits = WEIGHT_BITS if name == "base" else WEIGHT_BITS + ACTIVATION_BITS
+            state = {n: tensor.double().numpy() for n, tensor in part.state_dict().items()}
+            arrays[f"{name}_weight"] = _fitted(state["weight"] * 2**WEIGHT_BITS, np.int32)
+            arrays[f"{name}_bias"] = _fitted(state["bias"] * 2**bits, np.int64)
+        return cls(arrays)
 
-    @torch.no_grad()
-    def forward(self, hyper: Tensor, base: Tensor) -> LatentModel:
+    def to_arrays(self) -> dict[str, Array]:
+        """The integers that it is made from again."""
+        return {name: array.copy() for name, array in self._arrays.items()}
+
+    def __call__(self, hyper: IntArray, base: IntArray) -> LatentModel:
         """The model of y from integer `hyper` (B, N, side, side) and `base` (B, D); raises CodecError otherwise."""
         shape = (self.hidden, self.side, self.side)
-        if hyper.ndim != 4 or hyper.shape[1:] != shape or hyper.is_floating_point():
-            raise CodecError(f"The hyper-decoder needs integers {('B', *shape)}, not {tuple(hyper.shape)}.")
-        if base.shape != (len(hyper), self.symbols) or base.is_floating_point():
-            raise CodecError(f"The hyper-decoder needs (B, {self.symbols}) base symbols, not {tuple(base.shape)}.")
-        known = self._known(base.to(torch.float64).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)).reshape(-1, *shape)
-        values = hyper.to(torch.float64) * 2**ACTIVATION_BITS
-        values = (values + known).clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
-        values = _rounded(_deconvolve(values, *self._layer("first"))).clamp(min=0)
-        values = _rounded(_deconvolve(values, *self._layer("second"))).clamp(min=0)
-        values = _rounded(_convolve(values, *self._layer("last")))
-        thresholds = self.get_buffer("thresholds").to(torch.float64)
-        scales, means = values.chunk(2, dim=1)
-        return LatentModel(
-            torch.bucketize(scales.contiguous(), thresholds, out_int32=True, right=True), means.to(torch.int32)
-        )
+        if hyper.ndim != 4 or hyper.shape[1:] != shape or hyper.dtype.kind not in "iu":
+            raise CodecError(f"The hyper-decoder needs integers {('B', *shape)}, not {hyper.shape} {hyper.dtype}.")
+        if base.shape != (len(hyper), self.symbols) or base.dtype.kind not in "iu":
+            raise CodecError(f"The hyper-decoder needs (B, {self.symbols}) base symbols, not {base.shape}.")
+        values = hyper.astype(np.float64) * 2**ACTIVATION_BITS + self._known(base).reshape(hyper.shape)
+        values = values.clip(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+        values = _rounded(_deconvolve(values, self._first)).clip(min=0)
+        values = _rounded(_deconvolve(values, self._second)).clip(min=0)
+        values = _rounded(_convolve(values, self._last))
+        scales, means = np.split(values, 2, axis=1)
+        indexes = np.searchsorted(self._thresholds, scales, side="right")
+        return LatentModel(indexes.astype(np.int32), means.astype(np.int32))
 
-    def _known(self, base: Tensor) -> Tensor:
+    def _known(self, base: IntArray) -> Whole:
         """(B, N * side * side) what the base's symbols add to z, with 8 fractional bits."""
-        weight, bias = self._layer("base")
-        return torch.floor((base @ weight.T + bias + _TO_ACTIVATION // 2) / _TO_ACTIVATION)
+        symbols = base.astype(np.float64).clip(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+        sums = symbols @ self._base.weight.T + self._base.bias
+        known: Whole = np.floor((sums + _TO_ACTIVATION // 2) / _TO_ACTIVATION)
+        return known
 
-    def check(self) -> None:
-        """Nothing; raises WeightsError unless every sum stays below 2**53 and the thresholds ascend."""
-        base, constant = (part.abs() for part in self._layer("base"))
-        if not float((base.sum(dim=1) * _SYMBOL_LIMIT + constant).max()) + _TO_ACTIVATION < _EXACT:
-            raise WeightsError("The hyper-decoder's base layer is too large to be exact; train it again.")
-        for name in _LAYERS:
-            weight, bias = (part.abs() for part in self._layer(name))
-            inputs = weight.sum(dim=(1, 2, 3) if name == "last" else (0, 2, 3))
-            worst = float((inputs * ACTIVATION_LIMIT + bias).max()) + 2**WEIGHT_BITS
+    def _check_shapes(self) -> None:
+        n, m = self.hidden, self.channels
+        sizes = (n, m, self.symbols, self.side)
+        if not (all(1 <= size <= MAX_CHANNELS for size in sizes) and 1 <= self.scales <= MAX_SCALES):
+            raise WeightsError(f"A hyper-decoder {n} to {m} with {self.scales} scales is out of bounds.")
+        wanted = {
+            "base": ((n * self.side**2, self.symbols), (n * self.side**2,)),
+            "first": ((n, n, 5, 5), (n,)),
+            "second": ((n, n, 5, 5), (n,)),
+            "last": ((2 * m, n, 3, 3), (2 * m,)),
+        }
+        layers = zip(wanted, (self._base, self._first, self._second, self._last), strict=True)
+        found = {name: (layer.weight.shape, layer.bias.shape) for name, layer in layers}
+        for name, shapes in wanted.items():
+            if found[name] != shapes:
+                raise WeightsError(f"The hyper-decoder's layer {name} has the shapes {found[name]}, not {shapes}.")
+
+    def _check_exactness(self) -> None:
+        """Raises WeightsError unless every sum stays below 2**53 and the thresholds ascend."""
+        layers = {"base": self._base, "first": self._first, "second": self._second, "last": self._last}
+        for name, layer in layers.items():
+            # A transposed convolution's weight has its inputs first.
+            axes = tuple(a for a in range(layer.weight.ndim) if a != (1 if name in ("first", "second") else 0))
+            limit = _SYMBOL_LIMIT if name == "base" else ACTIVATION_LIMIT
+            worst = float((np.abs(layer.weight).sum(axis=axes) * limit + np.abs(layer.bias)).max()) + 2**WEIGHT_BITS
             if not worst < _EXACT:
-                raise WeightsError(f"The hyper-decoder's {name} layer is too large to be exact; train it again.")
-        thresholds = self.get_buffer("thresholds")
-        if bool((thresholds[1:] < thresholds[:-1]).any()):
+                raise WeightsError(f"The hyper-decoder's layer {name} is too large to be exact; train it again.")
+        if (np.diff(self._thresholds) < 0).any():
             raise WeightsError("The hyper-decoder's scale thresholds do not ascend; the weights are damaged.")
 
-    def _layer(self, name: str) -> tuple[Tensor, Tensor]:
-        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-        return weight.to(torch.float64), bias.to(torch.float64)
 
-    def _fill(self, state: dict[str, Tensor]) -> None:
-        """Copy integer-valued float64 tensors into the buffers; raises WeightsError where one does not fit."""
-        for name, values in state.items():
-            buffer = self.get_buffer(name)
-            if values.shape != buffer.shape:
-                found, needed = tuple(values.shape), tuple(buffer.shape)
-                raise WeightsError(f"The hyper-decoder's {name} has shape {found}, not {needed}.")
-            # NaN compares false; int64 would hold more than 2**53, but nothing exact needs it.
-            if not bool((values.abs() < min(torch.iinfo(buffer.dtype).max, _EXACT)).all()):
-                raise WeightsError(f"The hyper-decoder's {name} holds numbers that are too large; train it again.")
-            buffer.copy_(values)
-        self.check()
+def _whole(array: Array) -> Whole:
+    """Integers as float64; raises WeightsError for others."""
+    if array.dtype.kind != "i":
+        raise WeightsError("The hyper-decoder's arrays must be integers; the weights are damaged.")
+    return array.astype(np.float64)
 
 
-def _deconvolve(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _fitted(values: Whole, dtype: type[np.signedinteger[Any]]) -> Array:
+    """`values` rounded to integers of that type; raises WeightsError where one does not fit."""
+    # NaN compares false; int64 would hold more than 2**53, but nothing exact needs it.
+    if not bool((np.abs(values) < min(np.iinfo(dtype).max, _EXACT)).all()):
+        raise WeightsError("The hyper-decoder holds numbers that are too large; train it again.")
+    return np.rint(values).astype(dtype)
+
+
+def _deconvolve(values: Whole, layer: _Layer) -> Whole:
     """Transposed convolution 5x5, stride 2, to exactly twice the size."""
-    height, width = values.shape[2:]
-    columns = weight.flatten(1).T @ values.flatten(2)
-    out = functional.fold(columns, (2 * height, 2 * width), kernel_size=5, padding=2, stride=2)
-    return out + bias[:, None, None]
+    batch, inputs, height, width = values.shape
+    columns = layer.weight.reshape(inputs, -1).T @ values.reshape(batch, inputs, -1)
+    columns = columns.reshape(batch, -1, 5, 5, height, width)
+    out = np.zeros((batch, columns.shape[1], 2 * height + 3, 2 * width + 3))
+    for y in range(5):
+        for x in range(5):
+            out[:, :, y : y + 2 * height : 2, x : x + 2 * width : 2] += columns[:, :, y, x]
+    return out[:, :, 2 : 2 + 2 * height, 2 : 2 + 2 * width] + layer.bias[:, None, None]
 
 
-def _convolve(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _convolve(values: Whole, layer: _Layer) -> Whole:
     """Convolution 3x3, stride 1, to the same size."""
-    height, width = values.shape[2:]
-    columns = functional.unfold(values, kernel_size=3, padding=1)
-    out = weight.flatten(1) @ columns
-    return out.reshape(*out.shape[:2], height, width) + bias[:, None, None]
+    batch, inputs, height, width = values.shape
+    padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = [padded[:, :, y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    columns = np.stack(windows, axis=2).reshape(batch, inputs * 9, -1)
+    out: Whole = layer.weight.reshape(-1, inputs * 9) @ columns + layer.bias[:, None]
+    return out.reshape(batch, -1, height, width)
 
 
-def _rounded(sums: Tensor) -> Tensor:
+def _rounded(sums: Whole) -> Whole:
     """Back to 8 fractional bits, half upwards, clipped."""
-    return torch.floor((sums + 2 ** (WEIGHT_BITS - 1)) / 2**WEIGHT_BITS).clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
-
-
-def _check_geometry(
-    layer: nn.Module, kind: type[nn.Module], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
-) -> None:
-    if not isinstance(layer, kind):
-        raise WeightsError(f"The hyper-decoder needs a {kind.__name__}, not {type(layer).__name__}.")
-    conv = cast(nn.Conv2d, layer)
-    found = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups)
-    if found != (kernel, stride, padding, (1, 1), 1):
-        raise WeightsError(f"The hyper-decoder's {kind.__name__} has another geometry: {found}.")
-
-
-def _check_loaded(module: nn.Module, _: Any) -> None:
-    cast(IntegerHyperDecoder, module).check()
+    whole: Whole = np.floor((sums + 2 ** (WEIGHT_BITS - 1)) / 2**WEIGHT_BITS)
+    return whole.clip(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)

@@ -6,33 +6,13 @@ holds the numbers that training arrived at (and spares every search the seconds 
 
 import itertools
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LATENT_LIMIT = 20
-"""Latents of the base layer are clipped to +-20 (paper, III-B)."""
-PICTURE_SIDE = 64
-"""Side of the picture that the base layer speaks of; the finer levels only smooth it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CodecShape:
-    """Sizes of the codec's parts: enough, with the weights, to build it again."""
-
-    identity: int = 128
-    identity_latents: int = 64
-    appearance_latents: int = 128
-    channels: int = 64
-    residual_latents: int = 96
-    qualities: int = 5
-
-    def as_dict(self) -> dict[str, int]:
-        """The sizes by name."""
-        return asdict(self)
+from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE
 
 
 class Gdn(nn.Module):

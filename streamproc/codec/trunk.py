@@ -25,6 +25,7 @@ def trunk_path() -> Path:
 
 def load_trunk(expected: str | None = None) -> "FaceNet":
     """The pretrained trunk, ready for use; raises WeightsError when it is missing or not the one `expected` (hash)."""
+    import torch
     from safetensors import SafetensorError, safe_open
 
     from streamproc.codec.facenet import FaceNet
@@ -34,14 +35,14 @@ def load_trunk(expected: str | None = None) -> "FaceNet":
     if not path.is_file():
         raise WeightsError("the face feature's pretrained weights are not here yet: run `streamproc setup` once")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged ({error}): remove it and run `streamproc setup` again") from error
     if expected is not None and tensors_hash(tensors) != expected:
         raise WeightsError(f"{path} is not the trunk that this codec was trained on: remove it, run `streamproc setup`")
     net = FaceNet().eval().fuse()
-    net.load_state_dict(tensors)
+    net.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()})
     return net.requires_grad_(False)
 
 

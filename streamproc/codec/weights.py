@@ -2,23 +2,32 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from safetensors.numpy import save_file
 
 from streamproc.codec.calibration import Calibration
-from streamproc.codec.networks import CodecShape
 from streamproc.codec.profiles import profile_path
+from streamproc.codec.shape import CodecShape
 from streamproc.errors import WeightsError
+from streamproc.inference import Net, NetInput, load_net
+from streamproc.types import Array
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Module = TypeVar("Module", bound=nn.Module)
 
 FORMAT = "1"
 """Version of the file's layout; the payloads' own version stands in them."""
 ID_LENGTH = 16
+CONVERSION = 1
+"""Counts the changes to what the nets of `coding_nets` compute: another number, and they are converted anew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,23 +38,36 @@ class CodecWeights:
     shape: CodecShape
     trunk: str
     calibration: Calibration
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Array]
 
     @property
     def codec_id(self) -> str:
         """16 hex digits: the hash of the tensors and of the trunk. Another value means other codes."""
         return tensors_hash(self.tensors, self.trunk)[:ID_LENGTH]
 
-    def part(self, prefix: str) -> dict[str, Tensor]:
+    def part(self, prefix: str) -> dict[str, Array]:
         """The tensors under `prefix.`, without it; halves as float32."""
         start = f"{prefix}."
         found = {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
-        return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in found.items()}
+        return {n: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for n, tensor in found.items()}
 
-    def fill(self, net: nn.Module, prefix: str) -> nn.Module:
+    def net(self, name: str, inputs: Sequence[NetInput], device: str) -> Net:
+        """The net called `name` in `streamproc.codec.coding_nets`, with these weights, on a device."""
+
+        def build() -> "nn.Module":
+            from streamproc.codec import coding_nets
+
+            net: nn.Module = getattr(coding_nets, name)(self)
+            return net
+
+        return load_net(f"{name}-{CONVERSION}-{self.codec_id}", build, inputs, device)
+
+    def fill(self, net: "Module", prefix: str) -> "Module":
         """`net` with the tensors under `prefix`, ready for use; raises WeightsError where they do not fit."""
+        import torch
+
         try:
-            net.load_state_dict(self.part(prefix), strict=True)
+            net.load_state_dict({name: torch.tensor(array) for name, array in self.part(prefix).items()}, strict=True)
         except RuntimeError as error:
             raise WeightsError(
                 f"the weights' part '{prefix}' is not of this version of streamproc: use the file that came with it"
@@ -53,13 +75,14 @@ class CodecWeights:
         return net.eval().requires_grad_(False)
 
 
-def tensors_hash(tensors: Mapping[str, Tensor], salt: str = "") -> str:
+def tensors_hash(tensors: Mapping[str, Array], salt: str = "") -> str:
     """SHA-256 of names, types, shapes and bytes, in the order of the names."""
     digest = hashlib.sha256(salt.encode())
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        array = np.ascontiguousarray(tensors[name])
+        # The types are called as torch calls them, which the first hashes were made with.
+        digest.update(f"{name} torch.{array.dtype} {tensors[name].shape}".encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
@@ -84,7 +107,7 @@ def load_weights(profile: str) -> CodecWeights:
     """The weights of a shipped profile or of a file; raises WeightsError when they are missing or damaged."""
     path = profile_path(profile)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         if metadata.get("format") != FORMAT:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from streamproc.codec.bitstream import HEADER_BYTES
 from streamproc.codec.face_codec import FaceCodec
@@ -54,8 +53,7 @@ def _payloads(arrays: dict[str, Array]) -> list[bytes]:
 def code_bases(codec: FaceCodec, crops: Image) -> tuple[FloatArray, list[bytes]]:
     """(raw features, base payloads), as `codec.encode` gives them but with one pass of the trunk for both."""
     raw = codec.raw_features(crops)
-    pictures = torch.from_numpy(crops).permute(0, 3, 1, 2).to(codec.device).float() / 255
-    return raw, codec.base.encode(pictures, torch.from_numpy(raw).to(codec.device))
+    return raw, codec.base.encode(crops, raw)
 
 
 def identity_bits(codec: FaceCodec, bases: Sequence[bytes]) -> npt.NDArray[np.float64]:

@@ -65,16 +65,14 @@ class HyperpriorAlone:
     @classmethod
     def load(cls, path: Path) -> list["HyperpriorAlone"]:
         """The net of a weights file at each of its rate points; raises WeightsError."""
-        layer = EnhancementLayer(load_weights(str(path)), torch.device("cpu"))
+        layer = EnhancementLayer(load_weights(str(path)), "cpu")
         return [cls(layer, quality) for quality in layer.qualities]
 
     def code(self, crops: Image) -> CodedPictures:
         """As an enhancement over a black picture."""
-        pictures = torch.from_numpy(crops).permute(0, 3, 1, 2)
-        nothing, bases = torch.zeros_like(pictures), [b""] * len(crops)
-        payloads = self.layer.encode(pictures, nothing, bases, self.quality)
-        decoded = self.layer.decode(payloads, nothing, bases).permute(0, 2, 3, 1).contiguous().numpy()
-        return _counted(decoded, payloads)
+        nothing, bases = np.zeros_like(crops), [b""] * len(crops)
+        payloads = self.layer.encode(crops, nothing, bases, self.quality)
+        return _counted(self.layer.decode(payloads, nothing, bases), payloads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,15 @@ import torch
 from compressai.entropy_models import EntropyBottleneck
 from compressai.layers import GDN
 from compressai.models.google import get_scale_table
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_net import IntegerHyperDecoder
-from streamproc.codec.networks import LATENT_LIMIT, PICTURE_SIDE, CodecShape
 from streamproc.codec.profiles import shipped_folder
+from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE, CodecShape
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash
 from streamproc.training.alone import ALONE, alone_path
@@ -66,18 +67,19 @@ def export(faces: Path, work: Path) -> TrainResult:
     tensors |= residual_tensors(residual)
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{PROFILE}.safetensors"
-    weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), tensors)
-    codec = FaceCodec(weights, torch.device("cpu"))
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), arrays)
+    codec = FaceCodec(weights, "cpu")
     labelled = data.held_out() & (data.identities != NO_IDENTITY)
-    bases = _bases(codec, data.crops[labelled], data.features[labelled])
+    bases = codec.base.encode(data.crops[labelled], data.features[labelled])
     decoded = codec.features(bases)
     grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
-    strangers = codec.features(_bases(codec, data.crops[grouped], data.features[grouped]))
+    strangers = codec.features(codec.base.encode(data.crops[grouped], data.features[grouped]))
     same, _ = pair_similarities(decoded, data.identities[labelled])
     groups = strangers_alike(strangers, data.names[grouped])
     calibration = calibrate(same, groups)
     ninety_ninth = [float(np.quantile(group, 0.99)) for group in groups]
-    save_weights(CodecWeights(PROFILE, CodecShape(), trunk, calibration, tensors), target)
+    save_weights(replace(weights, calibration=calibration), target)
     lengths = [len(b) for b in bases]
     metrics = {
         "base_bytes_mean": float(np.mean(lengths)),
@@ -100,7 +102,7 @@ def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
     return (
         table_tensors("hyper_tables", _hyper_tables(residual.hyper_prior))
         | table_tensors("latent_tables", _latent_tables(scales))
-        | named("hyper_decoder", hyper_decoder, half=False)
+        | {f"hyper_decoder.{n}": torch.from_numpy(array) for n, array in hyper_decoder.to_arrays().items()}
         | named("residual", residual.net, half=True)
     )
 
@@ -113,17 +115,9 @@ def export_alone(work: Path) -> Path:
     silent = [counts_from_pmf(np.ones(1))] * (shape.identity_latents + shape.appearance_latents)
     tables = CodeTables.from_counts(silent, np.zeros(len(silent), np.int32))
     tensors = residual_tensors(trained_residual(work, ALONE)) | table_tensors("base_tables", tables)
-    save_weights(CodecWeights("alone", shape, "", Calibration(1.0, 0.0), tensors), target)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    save_weights(CodecWeights("alone", shape, "", Calibration(1.0, 0.0), arrays), target)
     return target
-
-
-def _bases(codec: FaceCodec, crops: Array, features: Array) -> list[bytes]:
-    """Base payloads of crops whose raw features are known."""
-    payloads: list[bytes] = []
-    for i in range(0, len(crops), 256):
-        pictures = as_pictures(torch.from_numpy(crops[i : i + 256]))
-        payloads += codec.base.encode(pictures, torch.from_numpy(features[i : i + 256]))
-    return payloads
 
 
 def _tar(features: Array, identities: Array) -> float:

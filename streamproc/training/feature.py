@@ -12,7 +12,8 @@ from compressai.entropy_models import EntropyBottleneck
 from compressai.layers import GDN
 from torch import Tensor, nn
 
-from streamproc.codec.networks import CodecShape, FeatureCoder
+from streamproc.codec.networks import FeatureCoder
+from streamproc.codec.shape import CodecShape
 from streamproc.training.data import load_faces
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.types import FloatArray

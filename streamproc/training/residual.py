@@ -11,8 +11,8 @@ from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.layers import GDN
 from torch import Tensor, nn
 
-from streamproc.codec.enhancement_layer import HYPER_STRIDE
-from streamproc.codec.networks import PICTURE_SIDE, CodecShape, ResidualNet
+from streamproc.codec.networks import ResidualNet
+from streamproc.codec.shape import HYPER_STRIDE, PICTURE_SIDE, CodecShape
 from streamproc.training.alone import ALONE
 from streamproc.training.data import load_faces
 from streamproc.training.feature import trained_identity

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from streamproc.codec.networks import LATENT_LIMIT, PICTURE_SIDE, AppearanceNet, CodecShape, TextureNet
+from streamproc.codec.networks import AppearanceNet, TextureNet
+from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE, CodecShape
 from streamproc.training.data import TrainingFaces, load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained

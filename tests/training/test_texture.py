@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from streamproc.codec.networks import PICTURE_SIDE, CodecShape
+from streamproc.codec.shape import PICTURE_SIDE, CodecShape
 from streamproc.training.residual import SMALLEST, as_cameras_see
 from streamproc.training.texture import START_STEP, BaseNet, LogisticPrior
 
