@@ -69,8 +69,8 @@ def search(
 ) -> SearchResult:
     """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict; `feature` is decoded by `codec`.
 
-    Every face of the cameras (none named: all) with since <= time < until is compared, by the cosine of the decoded
-    features. Raises UnknownRecord for a camera that the archive does not have.
+    Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
+    `feature` and the mean of its decoded features. Raises UnknownRecord for a camera that the archive does not have.
     """
     if top < 1:
         raise ValueError(f"a search gives at least 1 match, not {top}")
@@ -81,13 +81,13 @@ def search(
     matches: tuple[Match, ...] = ()
     searched = len({layers.track_ids[k] for k in sound})
     if sound:
-        similarities = codec.features([layers.payloads[k] for k in sound]) @ feature
-        best = _best_of_tracks(similarities, [layers.track_ids[k] for k in sound], top)
+        features = codec.features([layers.payloads[k] for k in sound])
+        best, similarities = _best_tracks(features, feature, [layers.track_ids[k] for k in sound], top)
         records = archive.faces([layers.face_ids[sound[k]] for k in best])
-        probabilities = codec.calibration.probability(similarities[best], len(sound))
+        probabilities = codec.calibration.probability(similarities, len(sound))
         found = [
             Match(record, float(similarity), float(probability))
-            for record, similarity, probability in zip(records, similarities[best], probabilities, strict=True)
+            for record, similarity, probability in zip(records, similarities, probabilities, strict=True)
         ]
         matches = tuple(sorted(found, key=lambda match: (-match.probability, -match.similarity)))
     return SearchResult(
@@ -106,11 +106,20 @@ def _sound(layers: BaseLayers) -> list[int]:
     return [k for k, (payload, checksum) in enumerate(pairs) if zlib.crc32(payload) == checksum]
 
 
-def _best_of_tracks(similarities: FloatArray, track_ids: Sequence[str], top: int) -> list[int]:
-    """The place of the most similar face of each of the `top` most similar tracks, best first."""
-    best: dict[str, int] = {}
-    for k in np.argsort(-similarities, kind="stable"):
-        best.setdefault(track_ids[k], int(k))
-        if len(best) == top:
-            break
-    return list(best.values())
+def _best_tracks(
+    features: FloatArray, feature: FloatArray, track_ids: Sequence[str], top: int
+) -> tuple[list[int], FloatArray]:
+    """(the place of the most similar face of each of the `top` most similar tracks, the tracks' similarities), best
+    first.
+
+    A track is compared by the mean direction of its shots: what is accidental in one of them, which makes strangers
+    alike now and then, averages out. The best of several shots would be the most accidental one.
+    """
+    numbers: dict[str, int] = {}
+    track = np.array([numbers.setdefault(name, len(numbers)) for name in track_ids])
+    order = np.lexsort((-(features @ feature), track))
+    starts = np.flatnonzero(np.diff(track[order], prepend=-1))
+    sums = np.add.reduceat(features[order], starts, axis=0)
+    similarities = (sums @ feature) / np.maximum(np.linalg.norm(sums, axis=1), np.finfo(np.float32).tiny)
+    best = np.argsort(-similarities, kind="stable")[:top]
+    return order[starts[best]].tolist(), similarities[best]

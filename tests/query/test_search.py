@@ -27,16 +27,18 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         yield opened
 
 
-def test_a_person_is_found_once_a_track_by_the_best_face(archive: Archive) -> None:
-    ann, _bob = ingest(archive, "door", [[feature(1, 1), feature(1, 0.1), feature(1, 0.5)], [BOB, feature(1, 2)]])
-    (later,) = ingest(archive, "yard", [[feature(1, 0.2)]])
+def test_a_person_is_found_once_a_track_and_shown_by_the_best_face(archive: Archive) -> None:
+    shots = [feature(1, 0.5), feature(1, 0.1), feature(1, 0.2)]
+    ann, _bob = ingest(archive, "door", [shots, [BOB, feature(1, 2)]])
+    (later,) = ingest(archive, "yard", [[feature(1, 0.3)]])
     result = search(archive, FakeCodec(), ANN)
     assert (result.verdict, result.searched, result.damaged, result.other_codec) == ("match", 3, 0, 0)
     assert [match.record.track_id for match in result.matches] == [ann, later, _bob]
     best = result.matches[0]
     assert best.record.id == f"{ann}-1", "the track's face that resembles most, not its first"
     assert best.record.camera_id == "door"
-    assert best.similarity == pytest.approx(float(ANN @ feature(1, 0.1)))
+    mean = np.sum(shots, axis=0)
+    assert best.similarity == pytest.approx(float(ANN @ mean / np.linalg.norm(mean)))
     assert best.probability > 0.99
     assert result.matches[2].record.id == f"{_bob}-1"
     assert result.milliseconds > 0
@@ -148,9 +150,13 @@ def test_search_is_what_comparing_everything_gives(faces: int, people: int, top:
     tracks = chance.integers(0, people, faces).tolist()
     asked = feature(*chance.normal(size=SIZE))
     result = search(InMemory(features, tracks), FakeCodec(), asked, top=top)
-    best = {track: max(float(features[k] @ asked) for k in range(faces) if tracks[k] == track) for track in set(tracks)}
+    means = {track: features[np.array(tracks) == track].mean(axis=0) for track in set(tracks)}
+    best = {track: float(mean @ asked / np.linalg.norm(mean)) for track, mean in means.items()}
     expected = sorted(best.values(), reverse=True)[:top]
     np.testing.assert_allclose([match.similarity for match in result.matches], expected, atol=1e-5)
     assert len({match.record.track_id for match in result.matches}) == len(expected)
+    for match in result.matches:
+        mine = [float(features[k] @ asked) for k in range(faces) if str(tracks[k]) == match.record.track_id]
+        assert float(features[int(match.record.id)] @ asked) == pytest.approx(max(mine), abs=1e-6)
     assert result.searched == len(best)
     assert (result.verdict == "match") == (result.matches[0].probability >= 0.5)
