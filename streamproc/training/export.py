@@ -112,7 +112,7 @@ def export_alone(work: Path) -> Path:
     target = alone_path(work)
     shape = CodecShape()
     # A base layer that has nothing to say, in no bits.
-    silent = [counts_from_pmf(np.ones(1))] * (shape.identity_latents + shape.appearance_latents)
+    silent = [counts_from_pmf(np.ones(1))] * shape.base_latents
     tables = CodeTables.from_counts(silent, np.zeros(len(silent), np.int32))
     tensors = residual_tensors(trained_residual(work, ALONE)) | table_tensors("base_tables", tables)
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}

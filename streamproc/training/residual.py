@@ -18,7 +18,7 @@ from streamproc.training.data import load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.training.losses import satd, shrink
-from streamproc.training.texture import as_pictures, trained_base, usable
+from streamproc.training.texture import trained_base, usable
 from streamproc.types import CROP_SIZE, Image
 
 PART = "residual"
@@ -50,7 +50,7 @@ class Hyperprior(nn.Module):
         n, m = shape.channels, shape.residual_latents
         self.side = CROP_SIZE // HYPER_STRIDE
         self.net = ResidualNet(n, m, shape.qualities, GDN)
-        self.base = nn.Linear(shape.identity_latents + shape.appearance_latents, n * self.side**2)
+        self.base = nn.Linear(shape.base_latents, n * self.side**2)
         nn.init.zeros_(self.base.weight)
         nn.init.zeros_(self.base.bias)
         first, second = (nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1) for _ in range(2))
@@ -100,21 +100,35 @@ def as_cameras_see(crop: Image, chance: np.random.Generator) -> Image:
     return np.asarray(cv2.resize(small, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-@torch.no_grad()
-def coded_faces(crops: Image, features: Tensor, work: Path, seed: int, progress: Progress) -> CodedFaces:
-    """Crops (N, 256, 256, 3) as cameras see them, with what their base layers say and show."""
-    identity, base = trained_identity(work), trained_base(work)
+def seen_crops(crops: Image, seed: int) -> Tensor:
+    """(N, 3, 256, 256) uint8 of crops (N, 256, 256, 3), each as a camera may see it."""
     chance = np.random.default_rng(seed)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    seen = torch.empty((len(crops), 3, CROP_SIZE, CROP_SIZE), dtype=torch.uint8)
+    for n, crop in enumerate(crops):
+        seen[n] = torch.from_numpy(as_cameras_see(crop, chance)).permute(2, 0, 1)
+    return seen
+
+
+@torch.no_grad()
+def coded_faces(crops: Tensor, features: Tensor, work: Path, progress: Progress) -> CodedFaces:
+    """Crops (N, 3, 256, 256) uint8 with what their base layers say and show."""
+    identity, base = trained_identity(work), trained_base(work)
+    shown = torch.empty_like(crops)
+    symbols: list[Tensor] = []
     for i in range(0, len(crops), 32):
-        seen = torch.from_numpy(np.stack([as_cameras_see(crop, chance) for crop in crops[i : i + 32]]))
-        latents = base.latents(shrink(as_pictures(seen), PICTURE_SIDE))
+        latents = base.latents(shrink(crops[i : i + 32].float() / 255, PICTURE_SIDE))
         feature = features[i : i + 32]
-        shown = (base.picture(identity.rounded(feature), latents) * 255).round().to(torch.uint8)
-        symbols = torch.cat([identity.coder.analyse(feature).round(), latents], dim=1)
-        parts.append((seen.permute(0, 3, 1, 2).contiguous(), shown, symbols))
+        shown[i : i + 32] = (base.picture(identity.rounded(feature), latents) * 255).round().to(torch.uint8)
+        symbols.append(torch.cat([identity.coder.analyse(feature).round(), latents], dim=1))
         progress("base pictures", min(i + 32, len(crops)), len(crops))
-    return CodedFaces(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return CodedFaces(crops, shown, torch.cat(symbols))
+
+
+def uncoded_faces(crops: Tensor) -> CodedFaces:
+    """Crops (N, 3, 256, 256) uint8 as if their base layers said and showed nothing."""
+    shape = CodecShape()
+    symbols = torch.zeros(len(crops), shape.base_latents)
+    return CodedFaces(crops, torch.zeros_like(crops), symbols)
 
 
 def train(
@@ -125,10 +139,9 @@ def train(
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
-    crops, features = data.crops[rows.numpy()], torch.from_numpy(data.features)[rows]
-    coded = coded_faces(crops, features, work, plan.seed, progress)
-    if alone:
-        coded = CodedFaces(coded.crops, torch.zeros_like(coded.shown), torch.zeros_like(coded.symbols))
+    crops = seen_crops(data.crops[rows.numpy()], plan.seed)
+    features = torch.from_numpy(data.features)[rows]
+    coded = uncoded_faces(crops) if alone else coded_faces(crops, features, work, progress)
     low, high = _ranges(coded)
     prices = torch.tensor(BIT_PRICES, device=device)
     net = Hyperprior(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
