@@ -14,9 +14,8 @@ class BaseAnalysis(nn.Module):
 
     def __init__(self, weights: CodecWeights) -> None:
         super().__init__()
-        shape = weights.shape
-        self.identity = weights.fill(FeatureCoder(shape.identity, shape.identity_latents), "identity")
-        self.appearance = weights.fill(AppearanceNet(shape.appearance_latents), "appearance")
+        self.identity = _identity_coder(weights)
+        self.appearance = weights.fill(AppearanceNet(weights.shape.appearance_latents), "appearance")
 
     def forward(self, crops: Tensor, features: Tensor) -> Tensor:
         """The latents."""
@@ -30,8 +29,7 @@ class IdentitySynthesis(nn.Module):
 
     def __init__(self, weights: CodecWeights) -> None:
         super().__init__()
-        shape = weights.shape
-        self.identity = weights.fill(FeatureCoder(shape.identity, shape.identity_latents), "identity")
+        self.identity = _identity_coder(weights)
 
     def forward(self, symbols: Tensor) -> Tensor:
         """The features."""
@@ -45,7 +43,7 @@ class BaseSynthesis(nn.Module):
         super().__init__()
         shape = weights.shape
         self.latents = shape.identity_latents
-        self.identity = weights.fill(FeatureCoder(shape.identity, shape.identity_latents), "identity")
+        self.identity = _identity_coder(weights)
         self.texture = weights.fill(TextureNet(shape.identity, shape.appearance_latents), "texture")
 
     def forward(self, symbols: Tensor) -> Tensor:
@@ -78,6 +76,11 @@ class ResidualSynthesis(nn.Module):
     def forward(self, latent: Tensor, quality: Tensor) -> Tensor:
         """The residuals."""
         return self.net.picture(latent, quality).clamp(0, 1).permute(0, 2, 3, 1)
+
+
+def _identity_coder(weights: CodecWeights) -> FeatureCoder:
+    shape = weights.shape
+    return weights.fill(FeatureCoder(shape.identity, shape.identity_latents), "identity")
 
 
 def _residual_net(weights: CodecWeights) -> ResidualNet:

@@ -68,11 +68,11 @@ class IntegerHyperDecoder:
         """Raises WeightsError for arrays that do not fit together, or where exactness is not certain."""
         try:
             names = ("base", "first", "second", "last")
-            layers = {name: _Layer(_whole(arrays[f"{name}_weight"]), _whole(arrays[f"{name}_bias"])) for name in names}
+            self._layers = {n: _Layer(_whole(arrays[f"{n}_weight"]), _whole(arrays[f"{n}_bias"])) for n in names}
             self._thresholds = _whole(arrays["thresholds"])
         except KeyError as error:
             raise WeightsError(f"The hyper-decoder's {error} is missing; the weights are damaged.") from error
-        self._base, self._first, self._second, self._last = layers.values()
+        self._base, self._first, self._second, self._last = self._layers.values()
         self._arrays = {name: np.array(array) for name, array in arrays.items()}
         self.hidden, self.symbols = self._first.weight.shape[0], self._base.weight.shape[-1]
         self.channels, self.scales = self._last.weight.shape[0] // 2, len(self._thresholds) + 1
@@ -152,16 +152,14 @@ class IntegerHyperDecoder:
             "second": ((n, n, 5, 5), (n,)),
             "last": ((2 * m, n, 3, 3), (2 * m,)),
         }
-        layers = zip(wanted, (self._base, self._first, self._second, self._last), strict=True)
-        found = {name: (layer.weight.shape, layer.bias.shape) for name, layer in layers}
         for name, shapes in wanted.items():
-            if found[name] != shapes:
-                raise WeightsError(f"The hyper-decoder's layer {name} has the shapes {found[name]}, not {shapes}.")
+            found = (self._layers[name].weight.shape, self._layers[name].bias.shape)
+            if found != shapes:
+                raise WeightsError(f"The hyper-decoder's layer {name} has the shapes {found}, not {shapes}.")
 
     def _check_exactness(self) -> None:
         """Raises WeightsError unless every sum stays below 2**53 and the thresholds ascend."""
-        layers = {"base": self._base, "first": self._first, "second": self._second, "last": self._last}
-        for name, layer in layers.items():
+        for name, layer in self._layers.items():
             # A transposed convolution's weight has its inputs first.
             axes = tuple(a for a in range(layer.weight.ndim) if a != (1 if name in ("first", "second") else 0))
             limit = _SYMBOL_LIMIT if name == "base" else ACTIVATION_LIMIT

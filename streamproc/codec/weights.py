@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,11 +39,12 @@ class CodecWeights:
     trunk: str
     calibration: Calibration
     tensors: Mapping[str, Array]
+    codec_id: str = field(init=False)
+    """16 hex digits: the hash of the tensors and of the trunk. Another value means other codes."""
 
-    @property
-    def codec_id(self) -> str:
-        """16 hex digits: the hash of the tensors and of the trunk. Another value means other codes."""
-        return tensors_hash(self.tensors, self.trunk)[:ID_LENGTH]
+    def __post_init__(self) -> None:
+        """Hashes once: it is asked for by every net."""
+        object.__setattr__(self, "codec_id", tensors_hash(self.tensors, self.trunk)[:ID_LENGTH])
 
     def part(self, prefix: str) -> dict[str, Array]:
         """The tensors under `prefix.`, without it; halves as float32."""
