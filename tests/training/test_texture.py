@@ -4,8 +4,10 @@ import numpy as np
 import torch
 
 from streamproc.codec.shape import PICTURE_SIDE, CodecShape
+from streamproc.training.losses import shrink
 from streamproc.training.residual import SMALLEST, as_cameras_see
 from streamproc.training.texture import START_STEP, BaseNet, LogisticPrior
+from streamproc.training.varied import varied
 
 LATENTS = 6
 
@@ -65,3 +67,17 @@ def test_as_cameras_see_keeps_the_face_and_loses_detail() -> None:
     assert abs(seen[:, :100].astype(float) - 40).max() <= 1
     assert seen[:, 150:].std() < 0.9 * crop[:, 150:].std()
     assert SMALLEST < 256
+
+
+def test_varied_pictures_are_near_the_ones_they_came_from() -> None:
+    torch.manual_seed(5)
+    seen = torch.nn.functional.interpolate(pictures(40), 2 * PICTURE_SIDE, mode="bilinear").clamp(0, 1)
+    made = varied(seen, PICTURE_SIDE)
+    assert made.shape == (40, 3, PICTURE_SIDE, PICTURE_SIDE)
+    assert float(made.min()) >= 0
+    assert float(made.max()) <= 1
+    plain = shrink(seen, PICTURE_SIDE)
+    nearest = torch.minimum((made - plain).square().mean((1, 2, 3)), (made - plain.flip(-1)).square().mean((1, 2, 3)))
+    others = (made - plain.roll(1, 0)).square().mean((1, 2, 3))
+    assert float(nearest.median()) < 0.5 * float(others.median())
+    assert float(nearest.min()) > 0
