@@ -151,7 +151,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     crops, rows = torch.from_numpy(data.crops), usable(data)
     middle = torch.cat([_middle(crops[i : i + 512]) for i in range(0, len(crops), 512)])
     net = BaseNet(CodecShape())
-    net.start_at_klt(torch.cat([shrink(as_floats(middle[part]), PICTURE_SIDE) for part in rows.split(512)]))
+    net.start_at_klt(torch.cat([shrink(as_floats(middle[part]), PICTURE_SIDE) for part in torch.split(rows, 512)]))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fine_from = int(plan.steps * (1 - FINE_SHARE))
 
