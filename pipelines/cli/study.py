@@ -18,6 +18,7 @@ class Protocol(StrEnum):
     RATE_ACCURACY = "rate-accuracy"
     RATE_DISTORTION = "rate-distortion"
     EXAMPLES = "examples"
+    BIAS = "bias"
 
 
 WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
@@ -64,7 +65,7 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, or N pictures (the last two)."),
+        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, or N of each group."),
     ] = None,
     judged: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
@@ -72,10 +73,11 @@ def evaluate(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure the codec on LFW, alone or beside its competitors; a run that was broken off goes on where it was.
+    """Measure the codec, alone or beside its competitors; a run that was broken off goes on where it was.
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
-    against its bits. examples: sheets of pictures. The last three write a page.
+    against its bits. examples: sheets of pictures. bias: strangers and pictures by sex and ethnic group. All but the
+    last are on LFW, that one on UTKFace; all but the first write a page.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """

@@ -67,6 +67,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
         (["info", "--archive", "mongo://x"], 1, "SQLite"),
         (["evaluate", "imagenet", "--data", "x"], 2, "imagenet"),
         (["evaluate", "rate-accuracy", "--data", "nowhere"], 1, "pairs.txt"),
+        (["evaluate", "bias", "--data", "nowhere"], 1, "age_sex_group_date"),
         (["train", "feature", "--data", "x", "--alone"], 2, "--alone"),
         (["fly"], 2, "fly"),
     ],
