@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.integer_context import IntegerContext
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE, CodecShape
@@ -99,10 +100,12 @@ def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
     """All that coding with a trained hyperprior takes: nets, tables, integer hyper-decoder."""
     scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
     hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
+    context = IntegerContext.from_float(*residual.context_layers, hyper_decoder.thresholds)
     return (
         table_tensors("hyper_tables", _hyper_tables(residual.hyper_prior))
         | table_tensors("latent_tables", _latent_tables(scales))
         | {f"hyper_decoder.{n}": torch.from_numpy(array) for n, array in hyper_decoder.to_arrays().items()}
+        | {f"context.{n}": torch.from_numpy(array) for n, array in context.to_arrays().items()}
         | named("residual", residual.net, half=True)
     )
 
