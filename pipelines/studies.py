@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.evaluation import bias, examples, lfw, rate_accuracy, rate_distortion
+from streamproc.evaluation import bias, examples, held_out, lfw, rate_accuracy, rate_distortion
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.evaluation.utkface import read_groups
 from streamproc.faces.finder import FaceFinder
@@ -15,8 +15,9 @@ from streamproc.training.loop import Progress
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One evaluation: `data` the folder of LFW, or of UTKFace for `bias`, `work` that of everything made on the way,
-    `out` that of the page, `config` the settings' file, `limit` and `judged` as the command says."""
+    """One evaluation: `data` the folder of LFW, or of UTKFace for `bias` (`held-out` reads nothing there), `work` that
+    of everything made on the way, `out` that of the page, `config` the settings' file, `limit` and `judged` as the
+    command says."""
 
     data: Path
     work: Path
@@ -45,6 +46,10 @@ class Study:
         """Sheets of pictures."""
         count = self.limit or examples.PICTURES
         return examples.evaluate(self._images(), self._codec(), self.out, count, progress)
+
+    def held_out(self, progress: Progress) -> held_out.HeldOutResult:
+        """The base layer on people kept out of training."""
+        return held_out.evaluate(self.work / "faces", self._codec(), self.limit or held_out.FACES, progress)
 
     def bias(self, progress: Progress) -> bias.BiasResult:
         """The codec by groups of people; `data` is UTKFace's folder."""

@@ -18,6 +18,7 @@ class Protocol(StrEnum):
     RATE_ACCURACY = "rate-accuracy"
     RATE_DISTORTION = "rate-distortion"
     EXAMPLES = "examples"
+    HELD_OUT = "held-out"
     BIAS = "bias"
 
 
@@ -76,8 +77,9 @@ def evaluate(
     """Measure the codec, alone or beside its competitors; a run that was broken off goes on where it was.
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
-    against its bits. examples: sheets of pictures. bias: strangers and pictures by sex and ethnic group. All but the
-    last are on LFW, that one on UTKFace; all but the first write a page.
+    against its bits. examples: sheets of pictures. held-out: the base layer on training faces that training did not
+    see, LFW left alone. bias: strangers and pictures by sex and ethnic group, on UTKFace. The others are on LFW. All
+    but lfw and held-out write a page.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """
