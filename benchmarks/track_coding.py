@@ -245,24 +245,29 @@ def _search_row(
         for query in codec.features(track.bases)[:queries]:
             similarity = archive @ query
             other += similarity[absent].tolist()
-            by_shots, by_tracks = int(shots[absent].sum()), int(absent.sum())
-            refused = [not _matches(codec, similarity[absent].max(), count) for count in (by_shots, by_tracks)]
+            refused = [similarity[absent].max() < bar for bar in _bars(codec, shots[absent])]
             matched = [False, False]
             if mine.any():
                 precisions.append(_average_precision(similarity, mine, mine | absent))
                 same += similarity[mine].tolist()
-                by_shots, by_tracks = int(shots[mine | absent].sum()), int((mine | absent).sum())
-                matched = [_matches(codec, similarity[mine].max(), count) for count in (by_shots, by_tracks)]
+                matched = [similarity[mine].max() >= bar for bar in _bars(codec, shots[mine | absent])]
             verdicts.append((matched[0], refused[0], matched[1], refused[1]))
-    figures = (np.mean(precisions), np.min(same), np.mean(same), np.max(other), np.mean(other))
+    totals = np.sum(verdicts, axis=0)
     return SearchRow(
-        name,
-        float(np.mean([_identity_bits(codec, some) for some in identities])),
-        _base_psnr(codec, tracks, identities),
-        len(verdicts),
-        *(float(figure) for figure in figures),
-        len(precisions),
-        *(int(total) for total in np.sum(verdicts, axis=0)),
+        identities=name,
+        bits=float(np.mean([_identity_bits(codec, some) for some in identities])),
+        base_psnr=_base_psnr(codec, tracks, identities),
+        queries=len(verdicts),
+        mean_average_precision=float(np.mean(precisions)),
+        same_least=min(same),
+        same_mean=float(np.mean(same)),
+        other_most=max(other),
+        other_mean=float(np.mean(other)),
+        present=len(precisions),
+        matched_by_shots=int(totals[0]),
+        refused_by_shots=int(totals[1]),
+        matched_by_tracks=int(totals[2]),
+        refused_by_tracks=int(totals[3]),
     )
 
 
@@ -273,8 +278,9 @@ def _average_precision(similarity: FloatArray, right: npt.NDArray[np.bool_], sea
     return float((np.cumsum(ranked) / np.arange(1, len(ranked) + 1))[ranked].mean())
 
 
-def _matches(codec: FaceCodec, similarity: float, searched: int) -> bool:
-    return similarity >= codec.calibration.similarity(MATCH_PROBABILITY, searched)
+def _bars(codec: FaceCodec, shots: Array) -> list[float]:
+    """From which similarity on it is a match where every shot of the tracks counts as searched, and where one each."""
+    return [codec.calibration.similarity(MATCH_PROBABILITY, count) for count in (int(shots.sum()), len(shots))]
 
 
 def _payloads(codec: FaceCodec, track: Shots, identities: IntArray) -> list[bytes]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.evaluation import bias, examples, held_out, lfw, rate_accuracy, rate_distortion
+from streamproc.evaluation.bias_rows import BiasResult
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.evaluation.utkface import read_groups
 from streamproc.faces.finder import FaceFinder
@@ -51,7 +52,7 @@ class Study:
         """The base layer on people kept out of training."""
         return held_out.evaluate(self.work / "faces", self._codec(), self.limit or held_out.FACES, progress)
 
-    def bias(self, progress: Progress) -> bias.BiasResult:
+    def bias(self, progress: Progress) -> BiasResult:
         """The codec by groups of people; `data` is UTKFace's folder."""
         groups = read_groups(self.data, self.limit)
         detect = settings_file.load(self.config).detect

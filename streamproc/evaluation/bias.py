@@ -180,6 +180,6 @@ def _found(pictures: Image, scale: float, finder: FaceFinder) -> float:
     found = 0
     for start in range(0, len(pictures), BATCH):
         for faces in finder.detect(list(pictures[start : start + BATCH])):
-            aside = [np.linalg.norm(face.landmarks.mean(axis=0) / scale - middle) for face in faces]
-            found += min(aside, default=np.inf) < NEAR
+            aside = [float(np.linalg.norm(face.landmarks.mean(axis=0) / scale - middle)) for face in faces]
+            found += int(min(aside, default=np.inf) < NEAR)
     return found / len(pictures)
