@@ -205,8 +205,8 @@ def _cost(symbols: IntArray, tables: CodeTables, identity: int) -> tuple[float, 
 def search_rows(codec: FaceCodec, tracks: Sequence[Shots], people: dict[str, str]) -> list[SearchRow]:
     """Every known clip's longest track searched in the others, by its best shot as
     `tests/pipelines/test_shared_clips.py` does, and by every shot; identities kept in three ways."""
-    longest = sorted((track for track in tracks if track.clip in people), key=lambda track: track.detections)
-    known = list({track.clip: track for track in longest}.values())
+    ascending = sorted(tracks, key=lambda track: track.detections)
+    known = list({track.clip: track for track in ascending if track.clip in people}.values())
     count = codec.base.identity_latents
     means = _unit(np.stack([track.raw.mean(axis=0) for track in known]))
     kept = {
@@ -217,8 +217,9 @@ def search_rows(codec: FaceCodec, tracks: Sequence[Shots], people: dict[str, str
         ),
         BEST: [track.symbols[:1, :count] for track in known],
     }
+    person = np.array([people[track.clip] for track in known])
     return [
-        _search_row(codec, name, identities, known, [people[track.clip] for track in known], queries)
+        _search_row(codec, name, identities, known, person, queries)
         for name, identities in kept.items()
         for queries in (1, None)
     ]
@@ -229,17 +230,15 @@ def _search_row(
     name: str,
     identities: Sequence[IntArray],
     tracks: Sequence[Shots],
-    people: Sequence[str],
+    person: npt.NDArray[np.str_],
     queries: int | None,
 ) -> SearchRow:
     """The row of tracks whose identities are (1, 64) for all shots or (K, 64); `queries`: how many shots of each track
     are asked for, None for all."""
-    person = np.array(people)
     features = [codec.features(_payloads(codec, track, some)) for track, some in zip(tracks, identities, strict=True)]
     archive = _unit(np.stack([some.mean(axis=0) for some in features]))
     shots = np.array([len(track.bases) for track in tracks])
-    precisions, same, other = [], [], []
-    verdicts: list[tuple[bool, bool, bool, bool]] = []
+    precisions, same, other, verdicts = [], [], [], []
     for n, track in enumerate(tracks):
         mine, absent = (person == person[n]) & (np.arange(len(tracks)) != n), person != person[n]
         for query in codec.features(track.bases)[:queries]:

@@ -47,7 +47,8 @@ def write_bias_page(result: BiasResult) -> Path:
 
 
 def write_bias_table(result: BiasResult) -> Path:
-    """`result.model_card_table`: both tables as one in Markdown, as the model card has it."""
+    """`result.model_card_table`: what was measured and from where on pairs match, then both tables as one, in Markdown
+    as the model card has it."""
     head = (
         "group",
         "mean similarity",
@@ -75,7 +76,14 @@ def write_bias_table(result: BiasResult) -> Path:
                 f"{percent(row.found, 0)} %, {percent(row.found_small, 0)} %",
             )
         )
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    decoded_rows = [row for row in result.strangers if row.feature == DECODED]
+    alike = sum(round(row.match_of_1000 * row.pairs) for row in decoded_rows)
+    lead = (
+        f"codec_id `{result.codec_id}`, {result.chips:,} chips, {sum(row.pairs for row in decoded_rows):,} pairs. "
+        f'"Match" from {result.match_of_1_from:.3f} where 1 face is compared, from {result.match_of_1000_from:.3f} '
+        f"where 1,000 are ({alike} pairs, decoded). Two figures: before coding / decoded.\n\n"
+    )
+    text = lead + "".join(f"| {' | '.join(line)} |\n" for line in lines)
     result.model_card_table.write_text(text, encoding="utf-8")
     return result.model_card_table
 
