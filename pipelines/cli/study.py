@@ -19,6 +19,7 @@ class Protocol(StrEnum):
     RATE_DISTORTION = "rate-distortion"
     EXAMPLES = "examples"
     HELD_OUT = "held-out"
+    BIAS = "bias"
 
 
 WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
@@ -65,7 +66,7 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, or N pictures (the last three)."),
+        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, or N of each group."),
     ] = None,
     judged: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
@@ -73,11 +74,12 @@ def evaluate(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure the codec on LFW, alone or beside its competitors; a run that was broken off goes on where it was.
+    """Measure the codec, alone or beside its competitors; a run that was broken off goes on where it was.
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
-    against its bits. examples: sheets of pictures. These three write a page. held-out: the base layer on training
-    faces that training did not see, LFW left alone.
+    against its bits. examples: sheets of pictures. held-out: the base layer on training faces that training did not
+    see, LFW left alone. bias: strangers and pictures by sex and ethnic group, on UTKFace. The others are on LFW. All
+    but lfw and held-out write a page.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """
