@@ -29,8 +29,8 @@ def write_distortion_page(
         Section(
             "Conventional codecs alone and over our base (Figs. 10 to 12)",
             (
-                "As the enhancement layer they code the residual of our base picture (HEVC: of 0.7 of it), stretched to "
-                "its range (Eq. 5).",
+                "As the enhancement layer they code the residual of our base picture (HEVC: of 0.7 of it), stretched "
+                "to its range (Eq. 5).",
             ),
             _figures(out, rows, "conventional", True),
         ),
@@ -114,8 +114,8 @@ def _delta_section(deltas: Sequence[DeltaRow]) -> Section:
     text = (
         "Bjontegaard's delta (PCHIP, over the quality that both curves reach): negative means that the first needs "
         "fewer bits. A dash: the curves have no quality in common.",
-        "A conventional file's header is what is equal for all crops: JPEG up to its Huffman tables, JPEG 2000 up to the "
-        "start of data, HEVC's parameter sets. As our enhancement layer these codecs are archived without it.",
+        "A conventional file's header is what is equal for all crops: JPEG up to its Huffman tables, JPEG 2000 up to "
+        "the start of data, HEVC's parameter sets. As our enhancement layer these codecs are archived without it.",
     )
     return Section("Bjontegaard deltas", text, (), (measured, quoted))
 

@@ -142,7 +142,8 @@ class Distortion:
 
     def _plan(self, kept: KeptRows, name: str, setting: str, method: PictureMethod, also: str = "") -> PlannedRow:
         """`also`: what else the figures hang on, as a part of the row's name."""
-        return PlannedRow(kept, f"{name} {also} {setting}", partial(self._row, name, setting, method))
+        row = " ".join(filter(None, (name, also, setting)))
+        return PlannedRow(kept, row, partial(self._row, name, setting, method))
 
     def _components(self, name: str, size: int, bits: float) -> DistortionRow:
         training = load_faces(self.work / "faces", COMPONENT_FACES)
