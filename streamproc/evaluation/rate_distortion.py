@@ -84,10 +84,12 @@ class Distortion:
         """All of it; raises SourceNotFound at once when there are no training faces."""
         load_faces(self.work / "faces", 1)
         self.images.prepare([*self._places, *range(len(self.pairs.names))], self.progress)
-        key = {"codec": self.codec.codec_id, "images": self.images.key}
-        rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count}))
+        key = {"images": self.images.key}
+        ours = {"codec": self.codec.codec_id}
+        kept = KeptRows(self.out, key | {"pictures": self.count})
+        rows = self._distortion(KeptRows(self.out / "ours", key | ours | {"pictures": self.count}), kept)
         deltas = tuple(deltas_of(rows))
-        judge = self._judge(KeptRows(self.out / "judge", key | {"judged": len(self.pairs.same)}))
+        judge = self._judge(KeptRows(self.out / "judge", key | ours | {"judged": len(self.pairs.same)}))
         missing = "" if self._alone else f"{ALONE}: run `train residual --alone` to compare with it"
         page = write_distortion_page(self.out, rows, deltas, judge, self.count, self.codec.codec_id, missing)
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
@@ -110,35 +112,34 @@ class Distortion:
     def _crops(self) -> Image:
         return self.images.crops(self._places)
 
-    def _distortion(self, kept: KeptRows) -> tuple[DistortionRow, ...]:
-        base = kept.row(BASE, DistortionRow, partial(self._row, BASE, "", Ours(self.codec, None)))
+    def _distortion(self, own: KeptRows, kept: KeptRows) -> tuple[DistortionRow, ...]:
+        """`own` are the rows that our codec's weights decide on, `kept` those that do not hang on them."""
+        base = own.row(BASE, DistortionRow, partial(self._row, BASE, "", Ours(self.codec, None)))
         rows = [base]
-        planned = list(self._planned(kept, base.bpp * CROP_SIZE**2))
+        planned = list(self._planned(own, kept, base.bpp * CROP_SIZE**2))
         for done, row in enumerate(planned):
             rows.append(row.kept.row(row.name, DistortionRow, row.measure))
             self.progress("methods", done + 1, len(planned))
         return tuple(rows)
 
-    def _planned(self, kept: KeptRows, bits: float) -> Iterator[PlannedRow]:
-        """All rows but the base layer's, which takes `bits`; `kept` are those that our codec's weights decide on, the
-        others outlive them."""
-        others = KeptRows(self.out / "others", {"images": self.images.key, "pictures": self.count})
+    def _planned(self, own: KeptRows, kept: KeptRows, bits: float) -> Iterator[PlannedRow]:
+        """All rows but the base layer's, which takes `bits`."""
         for quality in self.codec.qualities:
-            yield self._plan(kept, OURS, f"rate point {quality}", Ours(self.codec, quality))
+            yield self._plan(own, OURS, f"rate point {quality}", Ours(self.codec, quality))
         if self._alone:
             for alone in HyperpriorAlone.load(alone_path(self.work)):
-                yield self._plan(others, ALONE, f"rate point {alone.quality}", alone, self._alone)
+                yield self._plan(kept, ALONE, f"rate point {alone.quality}", alone, self._alone)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                yield self._plan(others, name, coder.setting, Conventional(coder))
+                yield self._plan(kept, name, coder.setting, Conventional(coder))
         base = BasePictures(self.codec)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
                 rule = f"strength {STRENGTHS[coder.codec]:g}"
-                yield self._plan(kept, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
+                yield self._plan(own, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
         for size in COMPONENT_SIZES:
             name = f"principal components of {size}x{size}"
-            yield PlannedRow(others, f"{name} {bits:.2f} bits", partial(self._components, name, size, bits))
+            yield PlannedRow(kept, f"{name} {bits:.2f} bits", partial(self._components, name, size, bits))
 
     def _plan(self, kept: KeptRows, name: str, setting: str, method: PictureMethod, also: str = "") -> PlannedRow:
         """`also`: what else the figures hang on, as a part of the row's name."""

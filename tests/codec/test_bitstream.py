@@ -252,9 +252,9 @@ def test_files_are_bounded_when_written() -> None:
     header = EnhancementHeader(0, 0, 0, codec="jpeg")
     with pytest.raises(CodecError, match="above the format's 65536"):
         pack_file(PictureFile(header, bytes(MAX_ENHANCEMENT_BYTES)), b"")
-    for codec, head in (("learned", 1), ("hevc", 16), ("hevc", -1)):
+    for number, head in ((0, 1), (3, 16), (3, -1)):
         with pytest.raises(CodecError, match="Head"):
-            EnhancementHeader(0, 0, 0, False, codec, head)
+            EnhancementHeader(0, 0, 0, False, CODECS[number], head)
 
 
 @pytest.mark.parametrize("fields", [(16, 0, 1), (-1, 0, 1), (0, 2, 1), (0, -256, 0), (0, 0, 256)])

@@ -41,7 +41,8 @@ conventional = pytest.mark.parametrize("name", RATE_POINTS)
 def gradient() -> Image:
     """(1, 256, 256, 3): stands in for a base picture, whatever the weights."""
     y, x = np.indices((256, 256))
-    return np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)[None]
+    picture: Image = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)[None]
+    return picture
 
 
 def faces() -> Image:

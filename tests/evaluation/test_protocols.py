@@ -146,7 +146,7 @@ def test_rate_distortion(little: LittleLfw, tmp_path: Path, monkeypatch: pytest.
         return result.rows[0]
 
     monkeypatch.setattr(Distortion, "_row", note)
-    run._distortion(KeptRows(tmp_path / "another codec", {}))
+    run._distortion(KeptRows(tmp_path / "another codec", {}), KeptRows(tmp_path, {"images": images.key, "pictures": 2}))
     assert set(measured) == {BASE, OURS, "JPEG over our base", "HEVC intra over our base"}
 
 
