@@ -5,15 +5,15 @@ from pathlib import Path
 
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.evaluation import examples, lfw, rate_accuracy, rate_distortion
+from streamproc.evaluation import examples, held_out, lfw, rate_accuracy, rate_distortion
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.training.loop import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One evaluation: `data` LFW's folder, `work` the folder of everything made on the way, `out` that of the page,
-    `config` the settings' file, `limit` and `judged` as the command says."""
+    """One evaluation: `data` LFW's folder (held-out reads nothing there), `work` the folder of everything made on the
+    way, `out` that of the page, `config` the settings' file, `limit` and `judged` as the command says."""
 
     data: Path
     work: Path
@@ -42,6 +42,10 @@ class Study:
         """Sheets of pictures."""
         count = self.limit or examples.PICTURES
         return examples.evaluate(self._images(), self._codec(), self.out, count, progress)
+
+    def held_out(self, progress: Progress) -> held_out.HeldOutResult:
+        """The base layer on people kept out of training."""
+        return held_out.evaluate(self.work / "faces", self._codec(), self.limit or held_out.FACES, progress)
 
     def _pairs(self) -> LfwPairs:
         return read_pairs(self.data, self.limit)

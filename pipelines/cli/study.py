@@ -18,6 +18,7 @@ class Protocol(StrEnum):
     RATE_ACCURACY = "rate-accuracy"
     RATE_DISTORTION = "rate-distortion"
     EXAMPLES = "examples"
+    HELD_OUT = "held-out"
 
 
 WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
@@ -64,7 +65,7 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, or N pictures (the last two)."),
+        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, or N pictures (the last three)."),
     ] = None,
     judged: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
@@ -75,7 +76,8 @@ def evaluate(
     """Measure the codec on LFW, alone or beside its competitors; a run that was broken off goes on where it was.
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
-    against its bits. examples: sheets of pictures. The last three write a page.
+    against its bits. examples: sheets of pictures. These three write a page. held-out: the base layer on training
+    faces that training did not see, LFW left alone.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """

@@ -10,7 +10,8 @@ Enhancement layer, version 1 (numbers are big-endian, highest bit first):
     byte 0      version (3 bits) = 1 | standalone (1 bit) | quality (4 bits)
     bytes 1-3   residual's minimum + 255 (9 bits) | its maximum + 255 (9 bits) | 6 bits that are zero
     bytes 4-5   CRC-32 of base layer, bytes 0-3, z and y (as little-endian int16), its halves folded by exclusive or
-    bytes 6-    one range-coded stream: z, then y under the tables that z chooses
+    bytes 6-    one range-coded stream: z, then y under the tables that z chooses; where the codec has a context, the
+                places of y that come first, then those whose tables the first ones choose, too
 
 Each value has one encoding only. Lengths are checked before any work, and everything else that a reader may meet raises
 CorruptCode.
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from streamproc.codec.range_coder import CodeTables, IntArray, RangeDecoder, RangeEncoder, decode_rows
 from streamproc.errors import CodecError, CorruptCode
@@ -70,11 +72,13 @@ class Enhancement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnhancementTables:
-    """Tables for z, the table that each z takes (an index array of z's shape), and the tables for y."""
+    """Tables for z, the table that each z takes (an index array of z's shape), and the tables for y, whose places are
+    read in `turns`: masks (h, w) that part them."""
 
     hyper: CodeTables
     hyper_indexes: IntArray
     latent: CodeTables
+    turns: tuple[npt.NDArray[np.bool_], ...]
 
 
 def pack_base(symbols: IntArray, tables: CodeTables) -> bytes:
@@ -108,7 +112,7 @@ def unpack_bases(payloads: Sequence[bytes], tables: CodeTables, count: int | Non
 
 
 def pack_enhancement(enhancement: Enhancement, indexes: IntArray, tables: EnhancementTables, base: bytes) -> bytes:
-    """The enhancement payload; `indexes` names the table of each y, exactly as a reader will compute it from z.
+    """The enhancement payload; `indexes` names the table of each y, exactly as a reader will compute it.
 
     `base` is the base payload that it belongs to: the checksum covers it, so that no other face's base is taken for it.
     Raises CodecError where it cannot be coded.
@@ -116,7 +120,8 @@ def pack_enhancement(enhancement: Enhancement, indexes: IntArray, tables: Enhanc
     header = _pack_header(enhancement.header)
     encoder = RangeEncoder()
     encoder.encode(enhancement.hyper, tables.hyper_indexes, tables.hyper)
-    encoder.encode(enhancement.latent, indexes, tables.latent)
+    for turn in tables.turns:
+        encoder.encode(enhancement.latent[:, turn], indexes[:, turn], tables.latent)
     crc = _checksum(base, header, enhancement.hyper, enhancement.latent)
     data = header + crc.to_bytes(_CRC_BYTES, "big") + encoder.finish()
     if len(data) > MAX_ENHANCEMENT_BYTES:
@@ -142,16 +147,22 @@ def read_header(data: bytes) -> EnhancementHeader:
 
 
 def unpack_enhancement(
-    data: bytes, tables: EnhancementTables, indexes_of: Callable[[IntArray], IntArray], base: bytes
+    data: bytes, tables: EnhancementTables, indexes_of: Callable[[IntArray, IntArray | None], IntArray], base: bytes
 ) -> Enhancement:
     """The header and symbols of an enhancement payload; raises CorruptCode unless all of it is as it was written.
 
-    `indexes_of` computes from z the table index of each y, in y's shape; `base` is the base payload beside it.
+    `indexes_of` computes the table index of each y, in y's shape, from z and, after the first turn, from y as far as it
+    has been read (zeros elsewhere); `base` is the base payload beside it.
     """
     header = read_header(data)
     decoder = RangeDecoder(data[HEADER_BYTES:], "enhancement layer")
     hyper = decoder.decode(tables.hyper_indexes, tables.hyper)
-    latent = decoder.decode(indexes_of(hyper), tables.latent)
+    indexes = indexes_of(hyper, None)
+    latent = np.zeros_like(indexes)
+    for n, turn in enumerate(tables.turns):
+        if n:
+            indexes = indexes_of(hyper, latent)
+        latent[:, turn] = decoder.decode(indexes[:, turn], tables.latent)
     decoder.finish()
     stated = int.from_bytes(data[_RANGE_BYTES:HEADER_BYTES], "big")
     if stated != _checksum(base, data[:_RANGE_BYTES], hyper, latent):

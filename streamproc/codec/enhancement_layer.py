@@ -1,6 +1,7 @@
 """The enhancement layer (Eqs. 5-6): what the base layer's picture leaves over.
 
-The base layer helps twice: its picture is subtracted, and its symbols tell the hyper-decoder what to expect.
+The base layer helps twice: its picture is subtracted, and its symbols tell the hyper-decoder what to expect. Codecs
+with a context read the latent in two turns, the second of which the first foretells.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from streamproc.codec.bitstream import (
     unpack_enhancement,
 )
 from streamproc.codec.code_tables import VALUE_MAX, VALUE_MIN, CodeTables, IntArray
-from streamproc.codec.integer_net import ACTIVATION_BITS, IntegerHyperDecoder, LatentModel
+from streamproc.codec.integer_context import IntegerContext, first_half
+from streamproc.codec.integer_layers import ACTIVATION_BITS
+from streamproc.codec.integer_net import IntegerHyperDecoder, LatentModel
 from streamproc.codec.shape import HYPER_STRIDE, LATENT_STRIDE
 from streamproc.codec.weights import CodecWeights
 from streamproc.errors import CorruptCode
@@ -36,13 +39,17 @@ class EnhancementLayer:
         self.qualities = tuple(range(shape.qualities))
         side = CROP_SIZE // HYPER_STRIDE
         channels = np.arange(shape.channels, dtype=np.int32)
+        self._base_tables = CodeTables.from_arrays(weights.tensors, "base_tables")
+        self._hyper = IntegerHyperDecoder(weights.part("hyper_decoder"))
+        context = weights.part("context")
+        self._context = IntegerContext(context, self._hyper.thresholds) if context else None
+        first = first_half(CROP_SIZE // LATENT_STRIDE)
         self.tables = EnhancementTables(
             CodeTables.from_arrays(weights.tensors, "hyper_tables"),
             np.broadcast_to(channels[:, None, None], (shape.channels, side, side)).copy(),
             CodeTables.from_arrays(weights.tensors, "latent_tables"),
+            (first, ~first) if context else (np.ones_like(first),),
         )
-        self._base_tables = CodeTables.from_arrays(weights.tensors, "base_tables")
-        self._hyper = IntegerHyperDecoder(weights.part("hyper_decoder"))
         self._weights, self._device = weights, device
 
     @cached_property
@@ -77,6 +84,9 @@ class EnhancementLayer:
         hyper = _symbols(hyper)
         model = self._model(hyper, bases)
         symbols = _symbols(latent - model.means / MEAN_UNITS)
+        if self._context:
+            model = self._context(model, symbols)
+            symbols = _symbols(latent - model.means / MEAN_UNITS)
         payloads = []
         for n, base in enumerate(bases):
             header = EnhancementHeader(quality, int(low[n]), int(high[n]), bool(alone[n]))
@@ -98,18 +108,22 @@ class EnhancementLayer:
 
     def _read(self, payload: bytes, base: bytes) -> tuple[Enhancement, IntArray]:
         """The header and symbols of one payload, and (latents, 16, 16) int32 means to add to the latent's."""
-        means: list[IntArray] = []
+        model: LatentModel | None = None
 
-        def indexes(hyper: IntArray) -> IntArray:
-            model = self._model(hyper[None], [base])
-            means.append(model.means[0])
+        def indexes(hyper: IntArray, latent: IntArray | None) -> IntArray:
+            nonlocal model
+            if self._context and model and latent is not None:
+                model = self._context(model, latent[None])
+            else:
+                model = self._model(hyper[None], [base])
             found: IntArray = model.indexes[0]
             return found
 
         found = unpack_enhancement(payload, self.tables, indexes, base)
+        assert model is not None
         if found.header.quality not in self.qualities:
             raise CorruptCode(f"the enhancement layer has rate point {found.header.quality}, which this codec lacks")
-        return found, means[0]
+        return found, model.means[0]
 
     def _decode(self, payloads: Sequence[bytes], shown: Image, bases: Sequence[bytes]) -> Image:
         read = [self._read(data, base) for data, base in zip(payloads, bases, strict=True)]
@@ -124,9 +138,12 @@ class EnhancementLayer:
         pixels: Image = np.rint(picture).clip(0, 255).astype(np.uint8)
         return pixels
 
-    def indexes(self, hyper: IntArray, bases: Sequence[bytes]) -> IntArray:
-        """(N, latents, 16, 16) int32 tables of the latents, from hyper-latents (N, channels, 4, 4) and bases."""
-        return self._model(hyper, bases).indexes
+    def indexes(self, found: Sequence[Enhancement], bases: Sequence[bytes]) -> IntArray:
+        """(N, latents, 16, 16) int32 tables of the latents of decoded enhancements over their bases."""
+        model = self._model(np.stack([one.hyper for one in found]), bases)
+        if self._context:
+            model = self._context(model, np.stack([one.latent for one in found]))
+        return model.indexes
 
     def _model(self, hyper: IntArray, bases: Sequence[bytes]) -> LatentModel:
         """What hyper-latents and base payloads say about the latents."""

@@ -2,57 +2,57 @@
 every machine.
 
 A floating-point h_s (Balle et al. 2018, scale hyperprior) gives scales that differ in their last bits with the number
-of threads, the batch and the library, and one scale that falls on the other side of a threshold ruins a stream. Here
-weights have 12 fractional bits and activations 8, all are integers held in float64, and no sum can reach 2**53, so
-every order of summation gives the same integer. Only matrix products, additions and comparisons are used: no algorithm
-(Winograd, FFT) that would leave the integers can be chosen behind our back.
+of threads, the batch and the library, and one scale that falls on the other side of a threshold ruins a stream: hence
+`integer_layers`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from streamproc.codec.code_tables import IntArray
+from streamproc.codec.integer_layers import (
+    ACTIVATION_BITS,
+    ACTIVATION_LIMIT,
+    WEIGHT_BITS,
+    Layer,
+    Whole,
+    fitted,
+    rounded,
+    whole,
+)
 from streamproc.errors import CodecError, WeightsError
 from streamproc.types import Array
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-WEIGHT_BITS: Final = 12
-ACTIVATION_BITS: Final = 8
-ACTIVATION_LIMIT: Final = 1 << 23
-"""Clip on activations: 2**15, in 8 fractional bits; any 16-bit z passes it."""
-
 MAX_CHANNELS: Final = 1024
 MAX_SCALES: Final = 4096
-_EXACT: Final = 1 << 53
 _SYMBOL_LIMIT: Final = 1 << 15
 _TO_ACTIVATION: Final = 2 ** (WEIGHT_BITS - ACTIVATION_BITS)
-
-Whole = npt.NDArray[np.float64]
-"""Integers held in float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatentModel:
     """What is known of y before it is read: int32 `indexes` of its tables and int32 `means` in units of 1/256, both
-    (B, M, 4h, 4w)."""
+    (B, M, 4h, 4w); and what they came from, scales then means `parameters` (B, 2M, 4h, 4w) and `hidden` (B, N, 4h, 4w),
+    both with 8 fractional bits."""
 
     indexes: IntArray
     means: IntArray
+    parameters: Whole
+    hidden: Whole
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Layer:
-    """A layer's weight, laid out as torch does, and bias."""
-
-    weight: Whole
-    bias: Whole
+    @classmethod
+    def of(cls, parameters: Whole, hidden: Whole, thresholds: Whole) -> "LatentModel":
+        """The model whose scales choose their tables by `thresholds`, ascending."""
+        scales, means = np.split(parameters, 2, axis=1)
+        indexes = np.searchsorted(thresholds, scales, side="right")
+        return cls(indexes.astype(np.int32), means.astype(np.int32), parameters, hidden)
 
 
 class IntegerHyperDecoder:
@@ -66,19 +66,16 @@ class IntegerHyperDecoder:
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         """Raises WeightsError for arrays that do not fit together, or where exactness is not certain."""
-        try:
-            names = ("base", "first", "second", "last")
-            self._layers = {n: _Layer(_whole(arrays[f"{n}_weight"]), _whole(arrays[f"{n}_bias"])) for n in names}
-            self._thresholds = _whole(arrays["thresholds"])
-        except KeyError as error:
-            raise WeightsError(f"The hyper-decoder's {error} is missing; the weights are damaged.") from error
-        self._base, self._first, self._second, self._last = self._layers.values()
+        parts = [Layer.from_arrays(arrays, name) for name in ("base", "first", "second", "last")]
+        self._base, self._first, self._second, self._last = parts
+        if "thresholds" not in arrays:
+            raise WeightsError("The hyper-decoder's 'thresholds' is missing; the weights are damaged.")
+        self.thresholds = whole(arrays["thresholds"])
         self._arrays = {name: np.array(array) for name, array in arrays.items()}
         self.hidden, self.symbols = self._first.weight.shape[0], self._base.weight.shape[-1]
-        self.channels, self.scales = self._last.weight.shape[0] // 2, len(self._thresholds) + 1
+        self.channels, self.scales = self._last.weight.shape[0] // 2, len(self.thresholds) + 1
         self.side = math.isqrt(len(self._base.weight) // max(self.hidden, 1))
-        self._check_shapes()
-        self._check_exactness()
+        self._check()
 
     @classmethod
     def from_float(
@@ -105,13 +102,13 @@ class IntegerHyperDecoder:
         if table.ndim != 1 or not np.isfinite(table).all():
             raise WeightsError("The hyper-decoder's scale table must be one finite row.")
         # A scale s, in 8 fractional bits, is above t exactly when it reaches floor(2**8 t) + 1; the last table is open.
-        arrays = {"thresholds": _fitted(np.floor(table[:-1] * 2**ACTIVATION_BITS) + 1, np.int32)}
+        arrays = {"thresholds": fitted(np.floor(table[:-1] * 2**ACTIVATION_BITS) + 1, np.int32)}
         parts = {"base": base, "first": first, "second": second, "last": last}
         for name, part in parts.items():
             bits = WEIGHT_BITS if name == "base" else WEIGHT_BITS + ACTIVATION_BITS
             state = {n: tensor.double().numpy() for n, tensor in part.state_dict().items()}
-            arrays[f"{name}_weight"] = _fitted(state["weight"] * 2**WEIGHT_BITS, np.int32)
-            arrays[f"{name}_bias"] = _fitted(state["bias"] * 2**bits, np.int64)
+            arrays[f"{name}_weight"] = fitted(state["weight"] * 2**WEIGHT_BITS, np.int32)
+            arrays[f"{name}_bias"] = fitted(state["bias"] * 2**bits, np.int64)
         return cls(arrays)
 
     def to_arrays(self) -> dict[str, Array]:
@@ -127,12 +124,9 @@ class IntegerHyperDecoder:
             raise CodecError(f"The hyper-decoder needs (B, {self.symbols}) base symbols, not {base.shape}.")
         values = hyper.astype(np.float64) * 2**ACTIVATION_BITS + self._known(base).reshape(hyper.shape)
         values = values.clip(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
-        values = _rounded(_deconvolve(values, self._first)).clip(min=0)
-        values = _rounded(_deconvolve(values, self._second)).clip(min=0)
-        values = _rounded(_convolve(values, self._last))
-        scales, means = np.split(values, 2, axis=1)
-        indexes = np.searchsorted(self._thresholds, scales, side="right")
-        return LatentModel(indexes.astype(np.int32), means.astype(np.int32))
+        values = rounded(_deconvolve(values, self._first)).clip(min=0)
+        values = rounded(_deconvolve(values, self._second)).clip(min=0)
+        return LatentModel.of(rounded(_convolve(values, self._last)), values, self.thresholds)
 
     def _known(self, base: IntArray) -> Whole:
         """(B, N * side * side) what the base's symbols add to z, with 8 fractional bits."""
@@ -141,51 +135,22 @@ class IntegerHyperDecoder:
         known: Whole = np.floor((sums + _TO_ACTIVATION // 2) / _TO_ACTIVATION)
         return known
 
-    def _check_shapes(self) -> None:
+    def _check(self) -> None:
+        """Raises WeightsError unless the layers fit together and stay exact and the thresholds ascend."""
         n, m = self.hidden, self.channels
         sizes = (n, m, self.symbols, self.side)
         if not (all(1 <= size <= MAX_CHANNELS for size in sizes) and 1 <= self.scales <= MAX_SCALES):
             raise WeightsError(f"A hyper-decoder {n} to {m} with {self.scales} scales is out of bounds.")
-        wanted = {
-            "base": ((n * self.side**2, self.symbols), (n * self.side**2,)),
-            "first": ((n, n, 5, 5), (n,)),
-            "second": ((n, n, 5, 5), (n,)),
-            "last": ((2 * m, n, 3, 3), (2 * m,)),
-        }
-        for name, shapes in wanted.items():
-            found = (self._layers[name].weight.shape, self._layers[name].bias.shape)
-            if found != shapes:
-                raise WeightsError(f"The hyper-decoder's layer {name} has the shapes {found}, not {shapes}.")
-
-    def _check_exactness(self) -> None:
-        """Raises WeightsError unless every sum stays below 2**53 and the thresholds ascend."""
-        for name, layer in self._layers.items():
-            # A transposed convolution's weight has its inputs first.
-            axes = tuple(a for a in range(layer.weight.ndim) if a != (1 if name in ("first", "second") else 0))
-            limit = _SYMBOL_LIMIT if name == "base" else ACTIVATION_LIMIT
-            worst = float((np.abs(layer.weight).sum(axis=axes) * limit + np.abs(layer.bias)).max()) + 2**WEIGHT_BITS
-            if not worst < _EXACT:
-                raise WeightsError(f"The hyper-decoder's layer {name} is too large to be exact; train it again.")
-        if (np.diff(self._thresholds) < 0).any():
+        self._base.check("base", (n * self.side**2, self.symbols), (1,), _SYMBOL_LIMIT)
+        # A transposed convolution's weight has its inputs first.
+        self._first.check("first", (n, n, 5, 5), (0, 2, 3))
+        self._second.check("second", (n, n, 5, 5), (0, 2, 3))
+        self._last.check("last", (2 * m, n, 3, 3), (1, 2, 3))
+        if (np.diff(self.thresholds) < 0).any():
             raise WeightsError("The hyper-decoder's scale thresholds do not ascend; the weights are damaged.")
 
 
-def _whole(array: Array) -> Whole:
-    """Integers as float64; raises WeightsError for others."""
-    if array.dtype.kind != "i":
-        raise WeightsError("The hyper-decoder's arrays must be integers; the weights are damaged.")
-    return array.astype(np.float64)
-
-
-def _fitted(values: Whole, dtype: type[np.signedinteger[Any]]) -> Array:
-    """`values` rounded to integers of that type; raises WeightsError where one does not fit."""
-    # NaN compares false; int64 would hold more than 2**53, but nothing exact needs it.
-    if not bool((np.abs(values) < min(np.iinfo(dtype).max, _EXACT)).all()):
-        raise WeightsError("The hyper-decoder holds numbers that are too large; train it again.")
-    return np.rint(values).astype(dtype)
-
-
-def _deconvolve(values: Whole, layer: _Layer) -> Whole:
+def _deconvolve(values: Whole, layer: Layer) -> Whole:
     """Transposed convolution 5x5, stride 2, to exactly twice the size."""
     batch, inputs, height, width = values.shape
     columns = layer.weight.reshape(inputs, -1).T @ values.reshape(batch, inputs, -1)
@@ -197,7 +162,7 @@ def _deconvolve(values: Whole, layer: _Layer) -> Whole:
     return out[:, :, 2 : 2 + 2 * height, 2 : 2 + 2 * width] + layer.bias[:, None, None]
 
 
-def _convolve(values: Whole, layer: _Layer) -> Whole:
+def _convolve(values: Whole, layer: Layer) -> Whole:
     """Convolution 3x3, stride 1, to the same size."""
     batch, inputs, height, width = values.shape
     padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -205,9 +170,3 @@ def _convolve(values: Whole, layer: _Layer) -> Whole:
     columns = np.stack(windows, axis=2).reshape(batch, inputs * 9, -1)
     out: Whole = layer.weight.reshape(-1, inputs * 9) @ columns + layer.bias[:, None]
     return out.reshape(batch, -1, height, width)
-
-
-def _rounded(sums: Whole) -> Whole:
-    """Back to 8 fractional bits, half upwards, clipped."""
-    whole: Whole = np.floor((sums + 2 ** (WEIGHT_BITS - 1)) / 2**WEIGHT_BITS)
-    return whole.clip(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)

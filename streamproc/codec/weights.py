@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FORMAT = "1"
 """Version of the file's layout; the payloads' own version stands in them."""
 ID_LENGTH = 16
+SCALE = ".scale"
+"""Ending of the tensor that holds the scales of an int8 tensor."""
+BYTE_LIMIT = 127
 CONVERSION = 1
 """Counts the changes to what the nets of `coding_nets` compute: another number, and they are converted anew."""
 
@@ -47,9 +50,11 @@ class CodecWeights:
         object.__setattr__(self, "codec_id", tensors_hash(self.tensors, self.trunk)[:ID_LENGTH])
 
     def part(self, prefix: str) -> dict[str, Array]:
-        """The tensors under `prefix.`, without it; halves as float32."""
+        """The tensors under `prefix.`, without it; halves and scaled bytes as float32."""
         start = f"{prefix}."
         found = {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+        scales = {name: found.pop(name + SCALE) for name in list(found) if name + SCALE in found}
+        found |= {name: unscaled(found[name], scale) for name, scale in scales.items()}
         return {n: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for n, tensor in found.items()}
 
     def net(self, name: str, inputs: Sequence[NetInput], device: str) -> Net:
@@ -74,6 +79,19 @@ class CodecWeights:
                 f"the weights' part '{prefix}' is not of this version of streamproc: use the file that came with it"
             ) from error
         return net.eval().requires_grad_(False)
+
+
+def scaled(tensor: Array) -> tuple[Array, Array]:
+    """A tensor as int8 of its shape, and the float32 scale of each of its rows (the first axis)."""
+    rows = tensor.reshape(len(tensor), -1).astype(np.float32)
+    scale = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-12)) / np.float32(BYTE_LIMIT)
+    return np.rint(rows / scale[:, None]).astype(np.int8).reshape(tensor.shape), scale
+
+
+def unscaled(small: Array, scale: Array) -> Array:
+    """The float32 tensor that `scaled` stored."""
+    whole: Array = small.astype(np.float32) * scale.reshape(-1, *[1] * (small.ndim - 1))
+    return whole
 
 
 def tensors_hash(tensors: Mapping[str, Array], salt: str = "") -> str:

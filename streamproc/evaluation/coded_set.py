@@ -81,5 +81,5 @@ def enhancement_excess(codec: FaceCodec, payload: bytes, base: bytes) -> float:
     layer = codec.enhancement
     found = layer.symbols(payload, base)
     ideal = ideal_bits(found.hyper, layer.tables.hyper_indexes, layer.tables.hyper)
-    ideal += ideal_bits(found.latent, layer.indexes(found.hyper[None], [base])[0], layer.tables.latent)
+    ideal += ideal_bits(found.latent, layer.indexes([found], [base])[0], layer.tables.latent)
     return len(payload) - HEADER_BYTES - ideal / 8

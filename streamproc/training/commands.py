@@ -78,8 +78,8 @@ def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
 
 
 FEATURE = Plan(steps=2000, batch=256, rate=1e-3)
-TEXTURE = Plan(steps=9000, batch=32, rate=5e-4, slow="linear")
-RESIDUAL = Plan(steps=6000, batch=8, rate=5e-4)
+TEXTURE = Plan(steps=7000, batch=32, rate=5e-4, slow="linear")
+RESIDUAL = Plan(steps=7000, batch=8, rate=5e-4)
 
 PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "faces": train_faces,

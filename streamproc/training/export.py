@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.integer_context import IntegerContext
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE, CodecShape
 from streamproc.codec.trunk import trunk_path
-from streamproc.codec.weights import CodecWeights, save_weights, tensors_hash
+from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, load_faces
@@ -42,8 +44,8 @@ SCALE_RANGE = (0.11, 64.0)
 TAIL = 4.5
 """A Gaussian table reaches this many standard deviations; beyond lies the escape."""
 TABLE_FACES = 4000
-HALF_FROM = 4096
-"""Weight matrices of the large nets with more entries than this are stored as float16."""
+LARGE_FROM = 4096
+"""Weight matrices with more entries than this are stored in fewer bits."""
 
 
 def export(faces: Path, work: Path) -> TrainResult:
@@ -52,15 +54,15 @@ def export(faces: Path, work: Path) -> TrainResult:
     identity, base, residual = trained_identity(work), trained_base(work), trained_residual(work)
     data = load_faces(faces)
     tensors: dict[str, Tensor] = {}
-    tensors |= named("identity", identity.coder, half=False)
+    tensors |= named("identity", identity.coder)
     for prefix, large in [("appearance", base.appearance), ("texture", base.texture)]:
-        tensors |= named(prefix, large, half=True)
+        tensors |= named(prefix, large, _as_bytes)
     rows = usable(data)[:TABLE_FACES]
     pictures = torch.from_numpy(data.crops)[rows]
     small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), PICTURE_SIDE) for i in range(0, len(pictures), 256)])
     with torch.no_grad():
-        # Halved weights are what will code: the tables are counted with them.
-        _take_halves(base.appearance)
+        # Weights as they are stored are what will code: the tables are counted with them.
+        _take_bytes(base.appearance)
         latents = [identity.coder.analyse(torch.from_numpy(data.features)[rows]), base.latents(small)]
     priors = [density(identity.prior, LATENT_LIMIT), base.prior.density().double().numpy()]
     tensors |= table_tensors("base_tables", _base_tables(priors, latents))
@@ -99,11 +101,13 @@ def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
     """All that coding with a trained hyperprior takes: nets, tables, integer hyper-decoder."""
     scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
     hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
+    context = IntegerContext.from_float(*residual.context_layers, hyper_decoder.thresholds)
     return (
         table_tensors("hyper_tables", _hyper_tables(residual.hyper_prior))
         | table_tensors("latent_tables", _latent_tables(scales))
         | {f"hyper_decoder.{n}": torch.from_numpy(array) for n, array in hyper_decoder.to_arrays().items()}
-        | named("residual", residual.net, half=True)
+        | {f"context.{n}": torch.from_numpy(array) for n, array in context.to_arrays().items()}
+        | named("residual", residual.net, as_halves)
     )
 
 
@@ -126,29 +130,45 @@ def _tar(features: Array, identities: Array) -> float:
     return float((same > np.quantile(other, 0.999)).mean())
 
 
-def named(prefix: str, net: nn.Module, half: bool) -> dict[str, Tensor]:
-    """A net's tensors under `prefix.`, its large matrices as float16 where `half`, its GDNs as beta and gamma alone."""
-    state = net.state_dict()
+Stored = Callable[[str, Tensor], dict[str, Tensor]]
+"""What a large matrix is stored as, by name."""
+
+
+def as_halves(name: str, matrix: Tensor) -> dict[str, Tensor]:
+    """The matrix as float16."""
+    return {name: matrix.half()}
+
+
+def _as_bytes(name: str, matrix: Tensor) -> dict[str, Tensor]:
+    """The matrix as int8 with a scale for each row."""
+    small, scale = scaled(matrix.numpy())
+    return {name: torch.from_numpy(small), name + SCALE: torch.from_numpy(scale)}
+
+
+def named(prefix: str, net: nn.Module, large: Stored | None = None) -> dict[str, Tensor]:
+    """A net's tensors under `prefix.`, its matrices of many weights as `large` stores them, its GDNs as beta and gamma
+    alone."""
+    state = {name: tensor.detach() for name, tensor in net.state_dict().items()}
     for name, module in net.named_modules():
         if isinstance(module, GDN):
             state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{name}.")}
             state[f"{name}.beta"] = module.beta_reparam(module.beta).detach()
             state[f"{name}.gamma"] = module.gamma_reparam(module.gamma).detach()
-    return {
-        f"{prefix}.{name}": (tensor.half() if half and _halves(tensor) else tensor).detach().contiguous().clone()
-        for name, tensor in state.items()
-    }
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        tensors |= large(name, tensor) if large and _is_large(tensor) else {name: tensor}
+    return {f"{prefix}.{name}": tensor.contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _halves(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.ndim >= 2 and tensor.numel() > HALF_FROM
+def _is_large(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.ndim >= 2 and tensor.numel() > LARGE_FROM
 
 
-def _take_halves(net: nn.Module) -> None:
+def _take_bytes(net: nn.Module) -> None:
     """Rounds the net's large matrices as its stored file does."""
     for tensor in net.state_dict().values():
-        if _halves(tensor):
-            tensor.copy_(tensor.half().float())
+        if _is_large(tensor):
+            tensor.copy_(torch.from_numpy(unscaled(*scaled(tensor.numpy()))))
 
 
 def table_tensors(prefix: str, tables: CodeTables) -> dict[str, Tensor]:

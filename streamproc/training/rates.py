@@ -17,7 +17,7 @@ from streamproc.codec.shape import LATENT_LIMIT
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
 from streamproc.training.data import load_faces
-from streamproc.training.export import density, named, symbol_counts, table_tensors
+from streamproc.training.export import as_halves, density, named, symbol_counts, table_tensors
 from streamproc.training.feature import CodedVector, start_at_klt
 from streamproc.training.loop import Plan, Progress, TrainResult, fit
 
@@ -40,7 +40,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     metrics: dict[str, float] = {}
     for rate, price in enumerate(BIT_PRICES):
         net = _train(features.to(device), rate, price, work, plan, progress).cpu()
-        stored = named(net_prefix(rate), net.coder, half=True)
+        stored = named(net_prefix(rate), net.coder, as_halves)
         tensors |= stored
         # Halved weights are what will code: the tables are counted with them.
         coder = rate_net(Gdn)

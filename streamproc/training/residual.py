@@ -10,7 +10,9 @@ import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.layers import GDN
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from streamproc.codec.integer_context import first_half
 from streamproc.codec.networks import ResidualNet
 from streamproc.codec.shape import HYPER_STRIDE, PICTURE_SIDE, CodecShape
 from streamproc.training.alone import ALONE
@@ -47,7 +49,7 @@ class Hyperprior(nn.Module):
 
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
-        n, m = shape.channels, shape.residual_latents
+        n, m, width = shape.channels, shape.residual_latents, 2 * shape.channels
         self.side = CROP_SIZE // HYPER_STRIDE
         self.net = ResidualNet(n, m, shape.qualities, GDN)
         self.base = nn.Linear(shape.base_latents, n * self.side**2)
@@ -56,7 +58,13 @@ class Hyperprior(nn.Module):
         first, second = (nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1) for _ in range(2))
         last = nn.Conv2d(n, 2 * m, 3, padding=1)
         self.hyper_layers = (self.base, first, second, last)
-        self.hyper_synthesis = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)
+        self.hyper_hidden = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+        self.last = last
+        known, mix = nn.Conv2d(m, width, 5, padding=2), nn.Conv2d(n, width, 1)
+        out = nn.Conv2d(width, 2 * m, 1)
+        nn.init.zeros_(out.weight)
+        self.context = nn.ModuleList([known, mix, out])
+        self.context_layers = (known, mix, out)
         self.hyper_prior, self.prior = EntropyBottleneck(n), GaussianConditional(None)
 
     def forward(self, residual: Tensor, quality: Tensor, symbols: Tensor, corner: tuple[int, int]) -> ResidualOutput:
@@ -72,10 +80,22 @@ class Hyperprior(nn.Module):
         y, x = (edge // HYPER_STRIDE for edge in corner)
         known = self.base(symbols).float().reshape(len(symbols), -1, self.side, self.side)
         known = known[:, :, y : y + hyper.shape[2], x : x + hyper.shape[3]]
-        scales, means = self.hyper_synthesis(_rounded(hyper) + known).float().chunk(2, dim=1)
+        scales, means = self._model(_rounded(hyper) + known, latent)
         _, likelihood = self.prior(latent, scales, means)
         bits = -(likelihood.log2().sum(dim=(1, 2, 3)) + hyper_likelihood.log2().sum(dim=(1, 2, 3)))
         return ResidualOutput(self.net.picture(_rounded(latent - means) + means, quality).float(), bits)
+
+    def _model(self, hyper: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Scales and means (N, M, h, w) of the latent, those of its second half seeing the first (checkerboard)."""
+        hidden = self.hyper_hidden(hyper)
+        parameters = self.last(hidden).float()
+        means = parameters.chunk(2, dim=1)[1]
+        first = torch.from_numpy(first_half(latent.shape[-1])).to(latent.device)
+        known, mix, out = self.context
+        seen = (_rounded(latent - means) + means) * first
+        added = out(F.relu(known(seen) + mix(hidden))).float() * ~first
+        scales, means = (parameters + added).chunk(2, dim=1)
+        return scales, means
 
 
 def _rounded(values: Tensor) -> Tensor:

@@ -13,13 +13,13 @@ LIGHT = 0.12
 TINT = 0.06
 GAMMA = 0.15
 """Standard deviations, on a logarithmic scale, of brightness, of each colour's own, and of gamma."""
-LIT_SHARE = 0.5
+LIT_SHARE = 0.3
 """Share of the pictures whose light is changed."""
 
 
 def varied(pictures: Tensor, size: int) -> Tensor:
     """(N, 3, size, size) in 0..1: pictures (N, 3, S, S) in 0..1, S near 2 * size, mirrored, turned, zoomed and shifted
-    a little, half of them in another light. What lies outside the picture is its mirror image."""
+    a little, some of them in another light. What lies outside the picture is its mirror image."""
     return _lit(_moved(pictures, size))
 
 

@@ -1,6 +1,7 @@
 """The payloads: round trips, golden bytes, and what becomes of damaged, foreign and random bytes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from streamproc.codec.bitstream import (
     unpack_bases,
     unpack_enhancement,
 )
+from streamproc.codec.integer_context import first_half
 from streamproc.codec.range_coder import CodeTables, IntArray, RangeEncoder, counts_from_pmf
 from streamproc.errors import CodecError, CorruptCode
 
@@ -44,12 +46,18 @@ def base_tables(dimensions: int = 24) -> CodeTables:
 
 BASE = base_tables()
 HYPER_INDEXES = np.arange(4, dtype=np.int32)[:, None, None] * np.ones((1, 2, 2), dtype=np.int32)
-TABLES = EnhancementTables(geometric(3, escape=True), HYPER_INDEXES, geometric(9, escape=True))
+EVERYWHERE = (np.ones((8, 8), bool),)
+TABLES = EnhancementTables(geometric(3, escape=True), HYPER_INDEXES, geometric(9, escape=True), EVERYWHERE)
+HALVES = replace(TABLES, turns=(first_half(8), ~first_half(8)))
 
 
-def indexes_of(hyper: IntArray) -> IntArray:
-    """A stand-in for the hyper-decoder: each z picks the table of 16 of the y, (4, 2, 2) to (4, 8, 8)."""
-    return np.repeat(np.repeat(hyper & 3, 4, axis=1), 4, axis=2).astype(np.int32)
+def indexes_of(hyper: IntArray, latent: IntArray | None) -> IntArray:
+    """A stand-in for the hyper-decoder: each z picks the table of 16 of the y, (4, 2, 2) to (4, 8, 8); and for the
+    context: of the y that are not read yet, the left neighbour picks it."""
+    indexes = np.repeat(np.repeat(hyper & 3, 4, axis=1), 4, axis=2).astype(np.int32)
+    if latent is not None:
+        indexes = np.where(first_half(8), indexes, np.roll(latent, 1, axis=2) & 3).astype(np.int32)
+    return indexes
 
 
 def example(seed: int, spread: int = 4) -> tuple[Enhancement, bytes]:
@@ -62,7 +70,7 @@ def example(seed: int, spread: int = 4) -> tuple[Enhancement, bytes]:
 
 
 def packed(enhancement: Enhancement, base: bytes) -> bytes:
-    return pack_enhancement(enhancement, indexes_of(enhancement.hyper), TABLES, base)
+    return pack_enhancement(enhancement, indexes_of(enhancement.hyper, None), TABLES, base)
 
 
 symbol = st.integers(-8, 8) | st.integers(-(2**15), 2**15 - 1)
@@ -124,6 +132,16 @@ def test_enhancement_round_trip(seed: int, spread: int) -> None:
     assert np.array_equal(again.latent, enhancement.latent)
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 2**32), st.sampled_from([0, 1, 4, 300, 2**15 - 1]))
+def test_round_trip_in_two_turns(seed: int, spread: int) -> None:
+    enhancement, base = example(seed, spread)
+    data = pack_enhancement(enhancement, indexes_of(enhancement.hyper, enhancement.latent), HALVES, base)
+    assert np.array_equal(unpack_enhancement(data, HALVES, indexes_of, base).latent, enhancement.latent)
+    with pytest.raises(CorruptCode):
+        unpack_enhancement(data[:-2], HALVES, indexes_of, base)
+
+
 @repeatable
 @given(st.integers(0, 20), st.data())
 def test_cut_flipped_and_extended_enhancements_are_refused(seed: int, data: st.DataObject) -> None:
@@ -154,7 +172,7 @@ def test_another_faces_base_is_refused() -> None:
 
 def test_other_tables_are_refused() -> None:
     enhancement, base = example(3)
-    foreign = EnhancementTables(geometric(3, escape=True), HYPER_INDEXES, geometric(5, escape=True))
+    foreign = EnhancementTables(geometric(3, escape=True), HYPER_INDEXES, geometric(5, escape=True), EVERYWHERE)
     with pytest.raises(CorruptCode):
         unpack_enhancement(packed(enhancement, base), foreign, indexes_of, base)
 
@@ -162,7 +180,7 @@ def test_other_tables_are_refused() -> None:
 def test_headers_are_checked_before_any_work() -> None:
     good = packed(*example(4))
 
-    def never(hyper: IntArray) -> IntArray:
+    def never(hyper: IntArray, latent: IntArray | None) -> IntArray:
         raise AssertionError("the symbols were decoded")
 
     def ranges(number: int) -> bytes:
@@ -190,12 +208,12 @@ def test_headers_that_the_format_cannot_say_are_refused(fields: tuple[int, int, 
 
 
 def test_enhancements_are_bounded_when_written() -> None:
-    size = 32_000
+    shape = (500, 8, 8)
     flat = CodeTables.from_counts([np.full(4096, 16)], [0], escape=True)
-    tables = EnhancementTables(flat, np.zeros(1, dtype=np.int32), flat)
-    many = Enhancement(EnhancementHeader(0, 0, 0), np.zeros(1, dtype=np.int32), np.full(size, 5000, dtype=np.int32))
+    tables = EnhancementTables(flat, np.zeros(1, dtype=np.int32), flat, EVERYWHERE)
+    many = Enhancement(EnhancementHeader(0, 0, 0), np.zeros(1, dtype=np.int32), np.full(shape, 5000, dtype=np.int32))
     with pytest.raises(CodecError, match="above the format's 65536"):
-        pack_enhancement(many, np.zeros(size, dtype=np.int32), tables, b"")
+        pack_enhancement(many, np.zeros(shape, dtype=np.int32), tables, b"")
 
 
 def golden_enhancement(entry: dict[str, Any]) -> Enhancement:

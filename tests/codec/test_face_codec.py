@@ -165,10 +165,10 @@ def test_symbols_are_the_same_on_every_machine(codes: list[FaceCode]) -> None:
 def test_symbols_are_the_same_in_every_batch(codec: FaceCodec, codes: list[FaceCode]) -> None:
     base = [c.base for c in codes]
     reference = [codec.enhancement.symbols(c.enhancement or b"", c.base) for c in codes]
-    wanted = [codec.enhancement.indexes(r.hyper[None], [b])[0] for r, b in zip(reference, base, strict=True)]
+    wanted = [codec.enhancement.indexes([r], [b])[0] for r, b in zip(reference, base, strict=True)]
     batch = 64
-    hyper = np.stack([reference[n % len(reference)].hyper for n in range(batch)])
-    many = codec.enhancement.indexes(hyper, [base[n % len(base)] for n in range(batch)])
+    found = [reference[n % len(reference)] for n in range(batch)]
+    many = codec.enhancement.indexes(found, [base[n % len(base)] for n in range(batch)])
     for n in range(batch):
         np.testing.assert_array_equal(many[n], wanted[n % len(reference)])
     np.testing.assert_array_equal(codec.base.symbols(base * 11), np.tile(codec.base.symbols(base), (11, 1)))

@@ -1,0 +1,63 @@
+"""Weights on disk: what a matrix in bytes loses, and what a file gives back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamproc.codec.calibration import Calibration
+from streamproc.codec.shape import CodecShape
+from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
+from streamproc.errors import WeightsError
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(3, 5), (7, 2, 4, 4)]), st.floats(1e-6, 1e6))
+@settings(max_examples=60, deadline=None)
+def test_a_matrix_in_bytes_is_near_itself(seed: int, shape: tuple[int, ...], size: float) -> None:
+    chance = np.random.default_rng(seed)
+    tensor = (chance.standard_normal(shape) * size).astype(np.float32)
+    tensor[0] = 0
+    small, scale = scaled(tensor)
+    assert small.dtype == np.int8
+    assert scale.shape == shape[:1]
+    rows = np.abs(tensor).reshape(len(tensor), -1).max(axis=1)
+    lost = np.abs(unscaled(small, scale) - tensor).reshape(len(tensor), -1).max(axis=1)
+    assert (lost <= rows / 254 * 1.001).all()
+    again, same = scaled(unscaled(small, scale))
+    assert np.array_equal(again, small)
+    np.testing.assert_allclose(same, scale, rtol=1e-6)
+
+
+def weights() -> CodecWeights:
+    small, scale = scaled(np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32))
+    tensors = {
+        "net.wide": small,
+        "net.wide" + SCALE: scale,
+        "net.half": np.ones((2, 3), np.float16),
+        "net.bias": np.arange(4, dtype=np.float32),
+        "network.other": np.zeros(1, np.float32),
+    }
+    return CodecWeights("made", CodecShape(), "trunk", Calibration(2.0, 1.0), tensors)
+
+
+def test_a_part_comes_back_in_float32(tmp_path: Path) -> None:
+    made = weights()
+    save_weights(made, tmp_path / "made.safetensors")
+    read = load_weights(str(tmp_path / "made.safetensors"))
+    assert read.codec_id == made.codec_id
+    part = read.part("net")
+    assert sorted(part) == ["bias", "half", "wide"]
+    assert {array.dtype for array in part.values()} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(part["wide"], unscaled(made.tensors["net.wide"], made.tensors["net.wide" + SCALE]))
+
+
+def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "made.safetensors"
+    save_weights(weights(), path)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(str(path))
