@@ -26,7 +26,7 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pic
 
 
 def train(
-    part: Annotated[str, typer.Argument(metavar="PART", help="faces, feature, texture, residual, export or rates.")],
+    part: Annotated[str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export or rates.")],
     data: DataOption,
     folder: WorkOption = Path("runs"),
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda.")] = "cpu",
@@ -36,6 +36,12 @@ def train(
     alone: Annotated[
         bool, typer.Option("--alone", help="Of residual: its net without a base layer, to compare.")
     ] = False,
+    profile: Annotated[str, typer.Option(help="Whose parts: default, paper (in WORK/paper; it alone has a trunk).")] = (
+        "default"
+    ),
+    texture_weight: Annotated[
+        float | None, typer.Option(min=0, help="Of trunk: what the picture's error weighs; the paper's 100.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train one part of the codec; a run that was broken off goes on where it was.
@@ -45,12 +51,18 @@ def train(
     if alone and part != "residual":
         raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
     with work():
+        from streamproc.codec.shape import SHAPES
         from streamproc.training import commands
 
         if part not in commands.PARTS:
             known = ", ".join(commands.PARTS)
             raise typer.BadParameter(f"there is no part '{part}', only {known}.", param_hint="PART")
-        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone)
+        if profile not in SHAPES:
+            raise typer.BadParameter(f"there is no profile '{profile}', only {', '.join(SHAPES)}.")
+        if profile == "default" and (part == "trunk" or texture_weight is not None):
+            raise typer.BadParameter("only the profile 'paper' has a trunk of its own.", param_hint="--profile")
+        weight = commands.TEXTURE_WEIGHT if texture_weight is None else texture_weight
+        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone, profile, weight)
         with counted_progress() as progress:
             result = commands.train(part, options, progress)
     _show(result, json)

@@ -16,8 +16,9 @@ from streamproc.codec.networks import Gdn
 from streamproc.codec.shape import LATENT_LIMIT
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
+from streamproc.training.base_parts import density
 from streamproc.training.data import load_faces
-from streamproc.training.export import as_halves, density, named, symbol_counts, table_tensors
+from streamproc.training.export import as_halves, named, symbol_counts, table_tensors
 from streamproc.training.feature import CodedVector, start_at_klt
 from streamproc.training.loop import Plan, Progress, TrainResult, fit
 

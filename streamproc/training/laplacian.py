@@ -1,0 +1,69 @@
+"""Training of the texture net that sees the decoded feature alone (Eq. 4).
+
+L = sum over three scales of (20 MSE + SATD / 2), as in `streamproc.training.texture` and for the reasons given there.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from streamproc.codec.feature_pictures import LaplacianNet
+from streamproc.codec.shape import PICTURE_SIDE, SHAPES
+from streamproc.training.data import load_faces
+from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
+from streamproc.training.losses import satd, shrink
+from streamproc.training.structured import trained_structured
+from streamproc.training.texture import (
+    FINE_BATCH,
+    FINE_SHARE,
+    MIDDLE,
+    SATD_WEIGHT,
+    SQUARED_WEIGHT,
+    as_pictures,
+    usable,
+)
+from streamproc.training.trunk import stored_features
+
+PART = "texture"
+SLACK = 0.02
+"""Standard deviation of the noise on each number of the feature in training: every face has a feature of its own, by
+which the net would otherwise know it by heart."""
+
+
+def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
+    """Trains the texture net on decoded features and the crops that `prepare` left in `faces`."""
+    torch.manual_seed(plan.seed)
+    data = load_faces(faces)
+    crops, rows = torch.from_numpy(data.crops), usable(data)
+    with torch.no_grad():
+        decoded = trained_structured(work).coded.rounded(stored_features(work))
+    small = torch.cat([shrink(as_pictures(part), PICTURE_SIDE).mul(255).round().byte() for part in crops.split(256)])
+    net = LaplacianNet(SHAPES["paper"].identity)
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fine_from = int(plan.steps * (1 - FINE_SHARE))
+
+    def losses(step: int) -> dict[str, Tensor]:
+        fine = step >= fine_from
+        chosen = rows[torch.randint(len(rows), (FINE_BATCH if fine else plan.batch,))]
+        if fine:
+            full = as_pictures(crops[chosen]).to(device)
+            targets = [shrink(full, PICTURE_SIDE), shrink(full, MIDDLE), full]
+        else:
+            targets = [small[chosen].to(device).float() / 255]
+        feature = decoded[chosen].to(device)
+        feature = feature + SLACK * torch.randn_like(feature)
+        with torch.autocast(device, torch.bfloat16):
+            pictures = [picture.float() for picture in net(feature, len(targets))]
+        errors = [picture - target for picture, target in zip(pictures, targets, strict=True)]
+        each = [SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * error.square().mean() for error in errors]
+        return {"loss": torch.stack(each).sum(), "mse64": errors[0].square().mean()}
+
+    return fit(PART, net, losses, work, plan, progress)
+
+
+def trained_laplacian(work: Path) -> LaplacianNet:
+    """The texture net of a finished run."""
+    net = LaplacianNet(SHAPES["paper"].identity)
+    load_trained(net, work, PART)
+    return net
