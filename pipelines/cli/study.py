@@ -19,6 +19,7 @@ class Protocol(StrEnum):
     RATE_DISTORTION = "rate-distortion"
     EXAMPLES = "examples"
     HELD_OUT = "held-out"
+    MULTI_TASK = "multi-task"
 
 
 WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
@@ -26,7 +27,9 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pic
 
 
 def train(
-    part: Annotated[str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export or rates.")],
+    part: Annotated[
+        str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export or rates.")
+    ],
     data: DataOption,
     folder: WorkOption = Path("runs"),
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda.")] = "cpu",
@@ -40,7 +43,7 @@ def train(
         "default"
     ),
     texture_weight: Annotated[
-        float | None, typer.Option(min=0, help="Of trunk: what the picture's error weighs; the paper's 100.")
+        float | None, typer.Option(min=0, help="Of trunk: what the picture's error weighs, default 30.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -53,6 +56,7 @@ def train(
     with work():
         from streamproc.codec.shape import SHAPES
         from streamproc.training import commands
+        from streamproc.training.trunk import TEXTURE_WEIGHT
 
         if part not in commands.PARTS:
             known = ", ".join(commands.PARTS)
@@ -61,7 +65,7 @@ def train(
             raise typer.BadParameter(f"there is no profile '{profile}', only {', '.join(SHAPES)}.")
         if profile == "default" and (part == "trunk" or texture_weight is not None):
             raise typer.BadParameter("only the profile 'paper' has a trunk of its own.", param_hint="--profile")
-        weight = commands.TEXTURE_WEIGHT if texture_weight is None else texture_weight
+        weight = TEXTURE_WEIGHT if texture_weight is None else texture_weight
         options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone, profile, weight)
         with counted_progress() as progress:
             result = commands.train(part, options, progress)
@@ -77,7 +81,9 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, or N pictures (the last three)."),
+        typer.Option(
+            min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, or N steps of multi-task."
+        ),
     ] = None,
     judged: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
@@ -89,7 +95,8 @@ def evaluate(
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
     against its bits. examples: sheets of pictures. These three write a page. held-out: the base layer on training
-    faces that training did not see, LFW left alone.
+    faces that training did not see, LFW left alone. multi-task: what the picture's weight in the feature of the
+    profile "paper" costs, on the same people; it trains that feature for a short while at each weight.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """

@@ -181,12 +181,12 @@ def table_tensors(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
 def _latents(base: TrainedBase, data: TrainingFaces, features: Tensor, rows: Tensor) -> Tensor:
     """(K, D) the base layer's latents of some faces."""
     crops = torch.from_numpy(data.crops)
-    return torch.cat([base.latents(crops[part].permute(0, 3, 1, 2), features[part]) for part in rows.split(256)])
+    return torch.cat([base.latents(crops[part].permute(0, 3, 1, 2), features[part]) for part in torch.split(rows, 256)])
 
 
 def _base_tables(densities: list[Array], latents: Tensor) -> CodeTables:
     """Tables of every latent dimension of the base layer."""
-    parts = latents.split([len(part) for part in densities], dim=1)
+    parts = torch.split(latents, [len(part) for part in densities], dim=1)
     found = [symbol_counts(expected, latent) for expected, latent in zip(densities, parts, strict=True)]
     offsets = np.concatenate([offsets for _, offsets in found])
     return CodeTables.from_counts([row for rows, _ in found for row in rows], offsets)

@@ -38,7 +38,8 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     crops, rows = torch.from_numpy(data.crops), usable(data)
     with torch.no_grad():
         decoded = trained_structured(work).coded.rounded(stored_features(work))
-    small = torch.cat([shrink(as_pictures(part), PICTURE_SIDE).mul(255).round().byte() for part in crops.split(256)])
+    parts = torch.split(crops, 256)
+    small = torch.cat([shrink(as_pictures(part), PICTURE_SIDE).mul(255).round().byte() for part in parts])
     net = LaplacianNet(SHAPES["paper"].identity)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fine_from = int(plan.steps * (1 - FINE_SHARE))

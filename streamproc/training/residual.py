@@ -70,9 +70,8 @@ class Hyperprior(nn.Module):
         if not self.told:
             # What is not used is not trained either, and stays at zero.
             self.base.requires_grad_(False)
-            with torch.no_grad():
-                last.weight[m:] = 0
-                last.bias[m:] = 0
+            for name in ("weight", "bias"):
+                nn.init.zeros_(last.get_parameter(name)[m:])
         self.hyper_prior, self.prior = EntropyBottleneck(n), GaussianConditional(None)
 
     def forward(self, residual: Tensor, quality: Tensor, symbols: Tensor, corner: tuple[int, int]) -> ResidualOutput:

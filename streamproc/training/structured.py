@@ -69,7 +69,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         texture = SQUARED_WEIGHT * error.square().mean() + SATD_WEIGHT * satd(error).mean()
         rate = bits.mean()
         total = distance + PICTURE_WEIGHT * texture + net.price.clone() * rate
-        net.price *= torch.exp(PRICE_GAIN * (rate.detach() - BITS))
+        net.price.mul_(torch.exp(PRICE_GAIN * (rate.detach() - BITS)))
         values = {"loss": total, "distance": distance, "mse": error.square().mean(), "bits": rate}
         return values | {"price": net.price.clone()}
 

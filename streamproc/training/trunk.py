@@ -1,10 +1,11 @@
 """Training of the multi-task feature (Eq. 1).
 
-L = cross-entropy + 10 * (1 - cosine to the pretrained feature) + W * SATD.
+L = cross-entropy + 10 * (1 - cosine to the pretrained feature) + W * (SATD + 10 MSE).
 
 Cross-entropy is taken where identities are known (a thousand of them, which alone would be learned by heart); the
 pretrained net teaches its feature's geometry on all faces. SATD is that of the 32x32 picture which transposed
-convolutions make of the feature. The trunk below the cut is frozen: what it gives is computed once, in shards.
+convolutions make of the feature; the squared error stands beside it for the reason that `streamproc.training.texture`
+gives. The trunk below the cut is frozen: what it gives is computed once, in shards.
 """
 
 from collections.abc import Iterator
@@ -31,8 +32,10 @@ from streamproc.types import Array
 
 PART = "trunk"
 INPUTS = "trunk-inputs"
-TEXTURE_WEIGHT = 100.0
-"""W of the paper; SATD as everywhere here: the mean absolute coefficient, in pixels of 0..1."""
+TEXTURE_WEIGHT = 30.0
+"""W. The paper's is 100, of sums in units that it does not state; here every term is a mean, SATD that of absolute
+coefficients in pixels of 0..1."""
+SQUARED_WEIGHT = 10.0
 TEACHER_WEIGHT = 10.0
 CLASS_SCALE = 16.0
 """Cosines to the class centres are multiplied by this before the softmax."""
@@ -157,13 +160,14 @@ def train_weight(
         distance = 1 - (feature * teacher[chosen].to(device)).sum(dim=1).mean()
         error = shown - inputs.pictures[chosen[: len(shown)]].to(device).float() / 255
         texture = satd(error).mean()
-        total = entropy + TEACHER_WEIGHT * distance + weight * texture
+        squared = error.square().mean()
+        total = entropy + TEACHER_WEIGHT * distance + weight * (texture + SQUARED_WEIGHT * squared)
         return {
             "loss": total,
             "entropy": entropy,
             "distance": distance,
             "satd": texture,
-            "mse": error.square().mean(),
+            "mse": squared,
         }
 
     return fit(part, net, losses, work, plan, progress)
@@ -186,7 +190,7 @@ def measure(net: MultiTaskNet, data: TrainingFaces, inputs: CachedOutputs) -> He
     held = data.held_out()
     rows = torch.from_numpy(np.flatnonzero(held))
     features = features_of(net.top, inputs, rows)
-    shown = torch.cat([net.structure(part) for part in features.split(256)]).clamp(0, 1)
+    shown = torch.cat([net.structure(part) for part in torch.split(features, 256)]).clamp(0, 1)
     errors = (shown - inputs.pictures[rows].float() / 255).square().mean(dim=(1, 2, 3))
     same, other = (np.sort(s) for s in pair_similarities(features.numpy(), data.identities[held]))
     accepted, refused = 1 - np.searchsorted(same, same) / len(same), np.searchsorted(other, same) / len(other)
@@ -207,7 +211,7 @@ def multi_task_net(identities: int) -> MultiTaskNet:
 @torch.no_grad()
 def features_of(top: MultiTaskTop, inputs: CachedOutputs, rows: Tensor) -> Tensor:
     """(K, 128) the multi-task features of some faces."""
-    return torch.cat([top(inputs.rows(part)) for part in rows.split(256)])
+    return torch.cat([top(inputs.rows(part)) for part in torch.split(rows, 256)])
 
 
 def trained_trunk(work: Path, part: str = PART) -> MultiTaskNet:

@@ -1,0 +1,59 @@
+"""`evaluate multi-task`: what the picture costs the feature (Eq. 1), on people kept out of training."""
+
+import csv
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streamproc.evaluation.plots import Curve, plot
+from streamproc.training.data import load_faces
+from streamproc.training.loop import Plan, Progress
+from streamproc.training.trunk import cached_inputs, measure, train_weight, trained_trunk
+
+WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
+"""What the picture weighs beside cross-entropy; the paper's is 100, in units that it does not state."""
+PLAN = Plan(steps=150, batch=192, rate=1e-3, slow="tuned")
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """One weight of SATD: the held-out figures of `streamproc.training.trunk.HeldOut`, of the feature before coding."""
+
+    weight: float
+    tar: float
+    accuracy: float
+    psnr: float
+
+
+@dataclass(frozen=True, slots=True)
+class TradeResult:
+    """All rows, the table and the plot."""
+
+    rows: tuple[TradeRow, ...]
+    steps: int
+    table: Path
+    figure: Path
+
+
+def evaluate(faces: Path, work: Path, out: Path, steps: int | None, progress: Progress) -> TradeResult:
+    """Trains the multi-task feature for a short while at every weight, each a resumable run, and measures it."""
+    plan = Plan(steps or PLAN.steps, PLAN.batch, PLAN.rate, PLAN.seed, PLAN.slow)
+    data = load_faces(faces, crops=False)
+    inputs = cached_inputs(faces, data, work, progress, "cpu")
+    rows = []
+    for weight in WEIGHTS:
+        part = f"trade/{weight:g}-{plan.steps}"
+        train_weight(data, inputs, work, part, plan, progress, weight)
+        rows.append(TradeRow(weight, **asdict(measure(trained_trunk(work, part), data, inputs))))
+    out.mkdir(parents=True, exist_ok=True)
+    table = out / "multi-task.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(asdict(rows[0])))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    curves = [Curve("multi-task feature, W = 0 to 100", *_columns(rows), heavy=True)]
+    figure = plot(out / "multi-task.png", curves, "picture from the feature: PSNR at 32x32 (dB)", "TAR at FAR 1e-3")
+    return TradeResult(tuple(rows), plan.steps, table, figure)
+
+
+def _columns(rows: list[TradeRow]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(row.psnr for row in rows), tuple(row.tar for row in rows)
