@@ -38,6 +38,7 @@ class FaceCodec:
         self.base = BaseLayer(weights, device)
         self.enhancement = EnhancementLayer(weights, device)
         self.trunk_id: str = weights.trunk
+        self.shape = weights.shape
         self._weights = weights
 
     @classmethod
@@ -56,7 +57,7 @@ class FaceCodec:
     @cached_property
     def _trunk(self) -> Net:
         """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
-        if self._weights.shape.split:
+        if self.shape.split:
             return load_features(self.trunk_id, self.device)
         return load_multi_task(self._weights, self.device)
 

@@ -81,9 +81,9 @@ def _refine_steps(net: CodedVector, features: Tensor) -> None:
     """Nothing; latents that hardly vary get finer steps."""
     deviations = net.coder.linear_in(features).std(dim=0)
     finer = (FINEST / deviations).clamp(min=1)
-    net.coder.linear_in.weight *= finer[:, None]
-    net.coder.linear_in.bias *= finer
-    net.coder.linear_out.weight /= finer
+    net.coder.linear_in.weight.mul_(finer[:, None])
+    net.coder.linear_in.bias.mul_(finer)
+    net.coder.linear_out.weight.div_(finer)
 
 
 def trained_structured(work: Path) -> StructuredVector:
