@@ -129,9 +129,11 @@ def evaluate(
     coders = coders if coders is not None else [*our_rates(codec), *competitors()]
     training = _training(faces, codec)
     coded = coded_set(images, codec, len(pairs.names), progress)
-    key = {"codec": codec.codec_id, "images": images.key, "pairs": len(pairs.same), "faces": len(training.features)}
-    kept = KeptRows(out, key)
-    rows = [kept.row(name, AccuracyRow, partial(_own, name, codec, coded, pairs)) for name in (OURS, IDENTITY)]
+    key = {"images": images.key, "pairs": len(pairs.same)}
+    own = KeptRows(out / "ours", key | {"codec": codec.codec_id})
+    rows = [own.row(name, AccuracyRow, partial(_own, name, codec, coded, pairs)) for name in (OURS, IDENTITY)]
+    # The others hang on the feature net, not on our codec's weights.
+    kept = KeptRows(out, key | {"trunk": codec.trunk_id, "faces": len(training.features)})
     for done, one in enumerate([Competitor(RAW, RAW, RawCoder), *coders]):
         rows.append(kept.row(one.row, AccuracyRow, partial(_row, one, training, coded.raw, pairs)))
         progress("methods", done, len(coders))

@@ -174,11 +174,10 @@ def train(
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
     crops = seen_crops(data.crops[rows.numpy()], plan.seed)
-    if alone:
-        coded = uncoded_faces(crops)
-    else:
-        base = trained_parts(work, profile)
-        coded = coded_faces(crops, base.features(data)[rows], base, progress)
+    base = None if alone else trained_parts(work, profile)
+    features = base.features(data)[rows] if base else torch.empty(0)
+    del data  # 4 GB that nothing needs any more
+    coded = coded_faces(crops, features, base, progress) if base else uncoded_faces(crops)
     low, high = _ranges(coded)
     prices = torch.tensor(BIT_PRICES, device=device)
     net = Hyperprior(SHAPES[profile]).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
