@@ -1,11 +1,15 @@
-"""Pictures from a feature alone, as the paper makes them: the coarse one of Eqs. 1 and 3, the pyramid of Eq. 4."""
+"""Pictures from a feature alone, as the paper makes them: the coarse one of Eqs. 1 and 3, the pyramid of Eq. 4.
+
+Both nets have a linear path, which training starts from, beside their transposed convolutions.
+"""
 
 import itertools
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from streamproc.codec.networks import deconvolution
+from streamproc.codec.networks import deconvolution, silence
+from streamproc.codec.shape import PICTURE_SIDE
 
 STRUCTURE_SIDE = 32
 FEATURE_GAIN = 8.0
@@ -22,11 +26,15 @@ class StructureNet(nn.Module):
 
     def __init__(self, feature: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*_stack([feature, 512, 256, 128, 64]), nn.Conv2d(64, 3, 3, padding=1))
+        self.linear = nn.Linear(feature, 3 * STRUCTURE_SIDE**2)
+        self.layers = nn.Sequential(*_stack([feature, 512, 256, 128, 64]))
+        self.last = nn.Conv2d(64, 3, 3, padding=1)
+        silence(self.last)
 
     def forward(self, feature: Tensor) -> Tensor:
         """The pictures."""
-        picture: Tensor = self.layers(feature[:, :, None, None] * FEATURE_GAIN) + 0.5
+        coarse = self.linear(feature).reshape(-1, 3, STRUCTURE_SIDE, STRUCTURE_SIDE)
+        picture: Tensor = coarse + self.last(self.layers(feature[:, :, None, None] * FEATURE_GAIN))
         return picture
 
 
@@ -36,15 +44,19 @@ class LaplacianNet(nn.Module):
 
     def __init__(self, feature: int) -> None:
         super().__init__()
+        self.linear = nn.Linear(feature, 3 * PICTURE_SIDE**2)
         self.blocks = _stack([feature, 512, 256, 128, 64, 64, 32, 16])
         self.to_rgb = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in (64, 32, 16))
+        for layer in self.to_rgb:
+            silence(layer)
 
     def forward(self, feature: Tensor, levels: int = 3) -> list[Tensor]:
         """The first `levels` of the pictures (N, 3, S, S) in about 0..1, S = 64, 128, 256, of features (N, 128)."""
         x = feature[:, :, None, None] * FEATURE_GAIN
         for block in self.blocks[:5]:
             x = block(x)
-        pictures = [self.to_rgb[0](x) + 0.5]
+        coarse = self.linear(feature).reshape(-1, 3, PICTURE_SIDE, PICTURE_SIDE)
+        pictures = [coarse + self.to_rgb[0](x)]
         for level in range(1, levels):
             x = self.blocks[4 + level](x)
             below = F.interpolate(pictures[-1], scale_factor=2, mode="bilinear", align_corners=False)

@@ -22,7 +22,7 @@ MIDDLE, LATE = (896, 8, 8), (1792, 3, 3)
 VIEW = (24 / 256, 232 / 256)
 """Columns of the crop that the trunk sees, in full height: nearly all of it, for what is not seen cannot be brought
 back, and stretched a little to the square, as in its own training."""
-SIDE = 64
+SIDE = 48
 LIGHT_UNIT = 64.0
 """Pixel values that brightness and contrast are counted in; 128 and 64 of them are 0."""
 
@@ -67,22 +67,17 @@ class MultiTaskTop(nn.Module):
         self.side = nn.Conv2d(channels, SIDE, 1)
         self.side_out = nn.Linear(SIDE * height * width + 2, FEATURE_SIZE)
 
-    def start_at(self, trunk: FaceNet) -> None:
-        """Nothing; the top gives what the pretrained trunk gives, its path from the middle next to nothing."""
-        net, norm = trunk.net, trunk.net.last_bn
-        self.tuned_block.load_state_dict(net.block8.state_dict())
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-        with torch.no_grad():
-            self.tuned_bottleneck.weight.copy_(net.last_linear.weight * gain[:, None])
-            self.tuned_bottleneck.bias.copy_(norm.bias - norm.running_mean * gain)
-            self.side_out.weight.mul_(0.1)
-            self.side_out.bias.zero_()
+    def pooled(self, seen: TrunkOutputs) -> Tensor:
+        """(N, 1792) what the bottleneck is given."""
+        return cast(Tensor, self.tuned_block(seen.late)).mean(dim=(2, 3))
+
+    def beside(self, seen: TrunkOutputs) -> Tensor:
+        """(N, 3074) what the path beside it brings."""
+        return torch.cat([self.side(seen.middle).flatten(1), seen.light], dim=1)
 
     def forward(self, seen: TrunkOutputs) -> Tensor:
         """(N, 128) features of unit norm."""
-        identity = self.tuned_bottleneck(self.tuned_block(seen.late).mean(dim=(2, 3)))
-        side = F.relu(self.side(seen.middle)).flatten(1)
-        return F.normalize(identity + self.side_out(torch.cat([side, seen.light], dim=1)), dim=1)
+        return F.normalize(self.tuned_bottleneck(self.pooled(seen)) + self.side_out(self.beside(seen)), dim=1)
 
 
 class MultiTaskFeatures(nn.Module):

@@ -7,11 +7,12 @@ from pathlib import Path
 from streamproc.evaluation.plots import Curve, plot
 from streamproc.training.data import load_faces
 from streamproc.training.loop import Plan, Progress
-from streamproc.training.trunk import cached_inputs, measure, train_weight, trained_trunk
+from streamproc.training.trunk import measure, started, train_weight, trained_trunk
+from streamproc.training.trunk_inputs import cached_inputs
 
 WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
 """What the picture weighs beside cross-entropy; the paper's is 100, in units that it does not state."""
-PLAN = Plan(steps=150, batch=192, rate=1e-3, slow="tuned")
+PLAN = Plan(steps=60, batch=128, rate=1e-4, slow="tuned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,12 @@ def evaluate(faces: Path, work: Path, out: Path, steps: int | None, progress: Pr
     """Trains the multi-task feature for a short while at every weight, each a resumable run, and measures it."""
     plan = Plan(steps or PLAN.steps, PLAN.batch, PLAN.rate, PLAN.seed, PLAN.slow)
     data = load_faces(faces, crops=False)
-    inputs = cached_inputs(faces, data, work, progress, "cpu")
+    inputs = cached_inputs(faces, len(data.names), work, progress, "cpu")
+    start = started(data, inputs)
     rows = []
     for weight in WEIGHTS:
         part = f"trade/{weight:g}-{plan.steps}"
-        train_weight(data, inputs, work, part, plan, progress, weight)
+        train_weight(start, data, inputs, work, part, plan, progress, weight)
         rows.append(TradeRow(weight, **asdict(measure(trained_trunk(work, part), data, inputs))))
     out.mkdir(parents=True, exist_ok=True)
     table = out / "multi-task.csv"

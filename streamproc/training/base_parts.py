@@ -79,7 +79,7 @@ class FeatureBase:
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._coded, self._texture = trained_structured(work).coded, trained_laplacian(work)
+        self._coded, self._texture = trained_structured(work), trained_laplacian(work)
 
     def features(self, data: TrainingFaces) -> Tensor:
         """Those of the tuned trunk."""
@@ -95,7 +95,8 @@ class FeatureBase:
 
     def densities(self) -> list[Array]:
         """Of the entropy model."""
-        return [density(self._coded.prior, LATENT_LIMIT)]
+        probabilities: Array = self._coded.prior.density().double().numpy()
+        return [probabilities]
 
     def nets(self) -> dict[str, nn.Module]:
         """Three nets."""

@@ -1,6 +1,7 @@
 """Training of the texture net that sees the decoded feature alone (Eq. 4).
 
-L = sum over three scales of (20 MSE + SATD / 2), as in `streamproc.training.texture` and for the reasons given there.
+L = sum over three scales of (20 MSE + SATD / 2), as in `streamproc.training.texture` and for the reasons given there. The
+net starts at the best linear map from feature to picture.
 """
 
 from pathlib import Path
@@ -24,6 +25,7 @@ from streamproc.training.texture import (
     usable,
 )
 from streamproc.training.trunk import stored_features
+from streamproc.training.trunk_start import linear_map
 
 PART = "texture"
 SLACK = 0.02
@@ -37,10 +39,14 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     data = load_faces(faces)
     crops, rows = torch.from_numpy(data.crops), usable(data)
     with torch.no_grad():
-        decoded = trained_structured(work).coded.rounded(stored_features(work))
+        decoded = trained_structured(work).rounded(stored_features(work))
     parts = torch.split(crops, 256)
     small = torch.cat([shrink(as_pictures(part), PICTURE_SIDE).mul(255).round().byte() for part in parts])
     net = LaplacianNet(SHAPES["paper"].identity)
+    with torch.no_grad():
+        weight, bias = linear_map(decoded[rows], small[rows].flatten(1).float() / 255)
+        net.linear.weight.copy_(weight)
+        net.linear.bias.copy_(bias)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fine_from = int(plan.steps * (1 - FINE_SHARE))
 

@@ -64,7 +64,7 @@ def _train(table: Tensor, rate: int, price: float, work: Path, plan: Plan, progr
     torch.manual_seed(plan.seed)
     net = CodedVector(FEATURE, LATENTS)
     net.coder = rate_net(GDN)
-    start_at_klt(net, table.cpu().numpy(), (STEP_SQUARED * price) ** 0.5)
+    start_at_klt(net.coder, table.cpu().numpy(), (STEP_SQUARED * price) ** 0.5)
     net.to(table.device)
 
     def losses(step: int) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from streamproc.codec.shape import HYPER_STRIDE, SHAPES, CodecShape
 from streamproc.training.alone import ALONE
 from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.data import load_faces
-from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
+from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit, load_trained
 from streamproc.training.losses import satd
 from streamproc.training.texture import usable
 from streamproc.types import CROP_SIZE, Image
@@ -180,7 +180,10 @@ def train(
     coded = coded_faces(crops, features, base, progress) if base else uncoded_faces(crops)
     low, high = _ranges(coded)
     prices = torch.tensor(BIT_PRICES, device=device)
-    net = Hyperprior(SHAPES[profile]).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = Hyperprior(SHAPES[profile])
+    if not net.told:
+        _start_at_default(net, checkpoint_path(work.parent, PART))
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(coded.crops), (plan.batch,))
@@ -206,6 +209,20 @@ def train(
         }
 
     return fit(ALONE if alone else PART, net, losses, work, plan, progress)
+
+
+def _start_at_default(net: Hyperprior, path: Path) -> None:
+    """Nothing; `net`, which is told nothing, begins where the default profile's arrived, if that is in the same work
+    folder: its nets for analysis and synthesis know residuals already."""
+    if not path.exists():
+        return
+    there, here = torch.load(path, weights_only=True)["net"], net.state_dict()
+    means = len(net.last.weight) // 2
+    for name in ("last.weight", "last.bias"):
+        there[name][means:] = 0
+    # The base's symbols are others, and there is no context.
+    fitting = {name: tensor for name, tensor in there.items() if name in here and not name.startswith("base.")}
+    net.load_state_dict(fitting, strict=False)
 
 
 def _ranges(coded: CodedFaces) -> tuple[Tensor, Tensor]:
