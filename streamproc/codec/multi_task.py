@@ -23,6 +23,8 @@ VIEW = (24 / 256, 232 / 256)
 """Columns of the crop that the trunk sees, in full height: nearly all of it, for what is not seen cannot be brought
 back, and stretched a little to the square, as in its own training."""
 SIDE = 48
+INPUT_GAIN = 1 / 32
+"""The last layers' thousands of inputs are shrunk, so that a small step of every weight is a small one of the feature."""
 LIGHT_UNIT = 64.0
 """Pixel values that brightness and contrast are counted in; 128 and 64 of them are 0."""
 
@@ -69,11 +71,11 @@ class MultiTaskTop(nn.Module):
 
     def pooled(self, seen: TrunkOutputs) -> Tensor:
         """(N, 1792) what the bottleneck is given."""
-        return cast(Tensor, self.tuned_block(seen.late)).mean(dim=(2, 3))
+        return cast(Tensor, self.tuned_block(seen.late)).mean(dim=(2, 3)) * INPUT_GAIN
 
     def beside(self, seen: TrunkOutputs) -> Tensor:
         """(N, 3074) what the path beside it brings."""
-        return torch.cat([self.side(seen.middle).flatten(1), seen.light], dim=1)
+        return torch.cat([self.side(seen.middle).flatten(1), seen.light], dim=1) * INPUT_GAIN
 
     def forward(self, seen: TrunkOutputs) -> Tensor:
         """(N, 128) features of unit norm."""

@@ -1,7 +1,7 @@
 """Training of the texture net that sees the decoded feature alone (Eq. 4).
 
-L = sum over three scales of (20 MSE + SATD / 2), as in `streamproc.training.texture` and for the reasons given there. The
-net starts at the best linear map from feature to picture.
+L = sum over three scales of (20 MSE + SATD / 2), as in `streamproc.training.texture` and for the reasons given there.
+The net starts at the best linear map from feature to picture.
 """
 
 from pathlib import Path

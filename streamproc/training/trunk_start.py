@@ -72,7 +72,7 @@ def _start_side(top: MultiTaskTop, inputs: CachedOutputs, rows: Tensor) -> None:
     mean = sample.mean(dim=0)
     _, _, basis = torch.svd_lowrank(sample - mean, q=2 * SIDE, niter=2)
     top.side.weight.copy_(basis[:, :SIDE].T[:, :, None, None])
-    top.side.bias.copy_(-(basis[:, :SIDE].T @ mean))
+    top.side.get_parameter("bias").copy_(-(basis[:, :SIDE].T @ mean))
 
 
 def _seen(top: MultiTaskTop, inputs: CachedOutputs, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -99,4 +99,5 @@ def _both(weights: Tensor, whole: Tensor, teacher: Tensor) -> Tensor:
     _, deviations, axes = torch.linalg.svd(foretold, full_matrices=False)
     to_picture = weights[:, FEATURE_SIZE:] @ axes[:IDENTITY].T * deviations[:IDENTITY] ** -EVENNESS
     energy = (whole @ to_picture).square().sum(dim=1).mean()
-    return to_identity + (PICTURE_SHARE / energy) ** 0.5 * to_picture @ idle.T
+    both: Tensor = to_identity + (PICTURE_SHARE / energy) ** 0.5 * to_picture @ idle.T
+    return both

@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from streamproc.codec.facenet import whiten
 from streamproc.codec.feature_pictures import LaplacianNet, StructureNet
-from streamproc.codec.multi_task import LATE, MIDDLE, MultiTaskTop, TrunkBottom, TrunkOutputs
+from streamproc.codec.multi_task import LATE, MIDDLE, VIEW, MultiTaskTop, TrunkBottom, TrunkOutputs
 from streamproc.codec.shape import SHAPES
 from streamproc.codec.trunk import load_trunk
 from streamproc.errors import WeightsError
 from streamproc.training.base_parts import trained_parts
 from streamproc.training.data import TrainingFaces
-from streamproc.training.feature import identity_net, start_at_klt
 from streamproc.training.loop import Plan
 from streamproc.training.residual import Hyperprior
-from streamproc.training.structured import FINEST, _refine_steps
-from streamproc.training.trunk import CachedOutputs, measure, stored_features, train_weight, trained_trunk
+from streamproc.training.structured import BITS, StructuredVector
+from streamproc.training.trunk import features_of, measure, started, stored_features, train_weight, trained_trunk
+from streamproc.training.trunk_inputs import CachedOutputs
+from streamproc.training.trunk_start import linear_map
 
-FACES = 48
+FACES = 200
 
 
 def inputs(count: int = FACES) -> CachedOutputs:
@@ -39,23 +41,19 @@ def faces(count: int = FACES) -> TrainingFaces:
     return TrainingFaces(np.zeros((count, 0, 0, 3), np.uint8), features, identities, ones, ones, names)
 
 
-def test_the_top_starts_at_the_pretrained_feature() -> None:
+def test_the_bottom_is_the_pretrained_trunk() -> None:
     trunk = load_trunk()
-    top = MultiTaskTop()
-    top.start_at(trunk)
-    torch.nn.init.zeros_(top.side_out.weight)
     crops = torch.rand(2, 3, 256, 256) * 255
     with torch.inference_mode():
         seen = TrunkBottom(trunk)(crops)
         assert seen.middle.shape[1:] == MIDDLE
         assert seen.late.shape[1:] == LATE
-        feature = top(seen)
-        # What the whole net makes of the cut's output.
         net = trunk.net
         pooled = net.block8(seen.late).mean(dim=(2, 3))
-        whole = torch.nn.functional.normalize(net.last_bn(net.last_linear(pooled)), dim=1)
-    torch.testing.assert_close(feature, whole, atol=1e-5, rtol=1e-4)
-    assert sum(p.numel() for p in top.parameters()) < 3_500_000
+        feature = torch.nn.functional.normalize(net.last_bn(net.last_linear(pooled)), dim=1)
+        first, last = (round(edge * 256) for edge in VIEW)
+        torch.testing.assert_close(feature, net(whiten(crops[..., first:last])[0]), atol=1e-5, rtol=1e-4)
+    assert sum(p.numel() for p in MultiTaskTop().parameters()) < 3_500_000
 
 
 def test_brightness_and_contrast_reach_the_top() -> None:
@@ -67,10 +65,17 @@ def test_brightness_and_contrast_reach_the_top() -> None:
     assert (bright.light > dark.light).all()
 
 
-def test_a_run_learns_and_leaves_its_net(tmp_path: Path) -> None:
+def test_a_run_learns_and_leaves_its_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.training.trunk_start.PICTURE_COMPONENTS", 100)
     data, seen = faces(), inputs()
-    plan = Plan(2, 12, 1e-3, slow="tuned")
-    result = train_weight(data, seen, tmp_path, "trunk", plan, lambda *_: None, 100.0)
+    start = started(data, seen)
+    # What chance has made is learned by heart.
+    shown = start.eval().structure(features_of(start.top, seen, torch.arange(FACES)))
+    held = torch.from_numpy(data.held_out())
+    errors = (shown - seen.pictures / 255).square().mean(dim=(1, 2, 3)).detach()
+    assert float(errors[~held].mean()) < 0.8 * float(errors[held].mean())
+    plan = Plan(2, 12, 1e-4, slow="top")
+    result = train_weight(start, data, seen, tmp_path, "trunk", plan, lambda *_: None, 100.0)
     assert set(result.metrics) >= {"loss", "entropy", "distance", "satd"}
     net = trained_trunk(tmp_path)
     found = measure(net, data, seen)
@@ -85,20 +90,31 @@ def test_a_run_learns_and_leaves_its_net(tmp_path: Path) -> None:
         trained_parts(tmp_path, "paper")
 
 
-def test_directions_that_hardly_vary_are_coded_too() -> None:
+def test_linear_map_is_found() -> None:
     chance = torch.Generator().manual_seed(1)
-    sizes = torch.cat([torch.full((40,), 0.1), torch.full((88,), 0.01)])
-    features = torch.randn(400, 128, generator=chance) * sizes
-    net = identity_net(SHAPES["paper"])
-    start_at_klt(net, features.numpy())
+    seen, weight = torch.randn(300, 6, generator=chance), torch.randn(4, 6, generator=chance)
+    found, bias = linear_map(seen, seen @ weight.T + 2)
+    torch.testing.assert_close(found, weight, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(bias, torch.full((4,), 2.0), atol=1e-4, rtol=1e-4)
+
+
+def test_the_coder_starts_at_the_bits_asked_for_and_finer_where_the_picture_is() -> None:
+    torch.manual_seed(1)
+    sizes = torch.cat([torch.full((64,), 0.1), torch.full((64,), 0.02)])
+    features = torch.randn(2000, 128) * sizes
+    structure = StructureNet(128)
+    torch.nn.init.zeros_(structure.linear.weight)
     with torch.no_grad():
-        plain = net.coder.analyse(features).std(dim=0)
-        _refine_steps(net, features)
-        latents = net.coder.analyse(features)
-        again = net.coder.synthesise(latents)
-    assert float(plain.min()) < FINEST
-    assert float(latents.std(dim=0).min()) > 0.99 * FINEST
-    torch.testing.assert_close(again, features, atol=1e-4, rtol=1e-3)
+        structure.linear.weight[:64, 64:] = 100 * torch.eye(64)
+    net = StructuredVector()
+    net.start(features, structure)
+    with torch.no_grad():
+        _, bits = net(features)
+        decoded = net.rounded(features)
+    assert abs(float(bits.mean()) - BITS) < 0.05 * BITS
+    lost = (decoded - features).square().mean(dim=0)
+    assert float(lost[64:].mean()) < 0.3 * float(lost[:64].mean())
+    assert float((decoded - features).square().sum() / features.square().sum()) < 0.1
 
 
 def test_pictures_of_every_level() -> None:
