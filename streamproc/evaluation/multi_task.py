@@ -12,7 +12,7 @@ from streamproc.training.trunk_inputs import cached_inputs
 
 WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
 """What the picture weighs beside cross-entropy; the paper's is 100, in units that it does not state."""
-PLAN = Plan(steps=60, batch=128, rate=2e-4, slow="top")
+PLAN = Plan(steps=60, batch=128, rate=3e-4, slow="top")
 
 
 @dataclass(frozen=True, slots=True)

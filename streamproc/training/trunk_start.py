@@ -15,7 +15,7 @@ from streamproc.codec.trunk import FEATURE_SIZE, load_trunk
 from streamproc.training.trunk_inputs import CachedOutputs
 
 IDENTITY = FEATURE_SIZE // 2
-PICTURE_SHARE = 0.1
+PICTURE_SHARE = 0.06
 """Squared length of the picture's part of a feature, beside identity's 1."""
 EVENNESS = 0.5
 """Power of the deviations of the picture's directions by which they are divided: 1 makes them all equal."""
