@@ -28,9 +28,6 @@ from streamproc.training.trunk import stored_features
 from streamproc.training.trunk_start import linear_map
 
 PART = "texture"
-SLACK = 0.02
-"""Standard deviation of the noise on each number of the feature in training: every face has a feature of its own, by
-which the net would otherwise know it by heart."""
 
 
 def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
@@ -38,13 +35,14 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     crops, rows = torch.from_numpy(data.crops), usable(data)
+    coder = trained_structured(work).coder
     with torch.no_grad():
-        decoded = trained_structured(work).rounded(stored_features(work))
+        latents = coder.analyse(stored_features(work))
     parts = torch.split(crops, 256)
     small = torch.cat([shrink(as_pictures(part), PICTURE_SIDE).mul(255).round().byte() for part in parts])
     net = LaplacianNet(SHAPES["paper"].identity)
     with torch.no_grad():
-        weight, bias = linear_map(decoded[rows], small[rows].flatten(1).float() / 255)
+        weight, bias = linear_map(coder.synthesise(latents[rows].round()), small[rows].flatten(1).float() / 255)
         net.linear.weight.copy_(weight)
         net.linear.bias.copy_(bias)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -58,8 +56,9 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
             targets = [shrink(full, PICTURE_SIDE), shrink(full, MIDDLE), full]
         else:
             targets = [small[chosen].to(device).float() / 255]
-        feature = decoded[chosen].to(device)
-        feature = feature + SLACK * torch.randn_like(feature)
+        with torch.no_grad():
+            # Noise for rounding, another one each time: a face's own code would soon be known by heart.
+            feature = coder.synthesise(latents[chosen] + torch.rand(len(chosen), latents.shape[1]) - 0.5).to(device)
         with torch.autocast(device, torch.bfloat16):
             pictures = [picture.float() for picture in net(feature, len(targets))]
         errors = [picture - target for picture, target in zip(pictures, targets, strict=True)]
