@@ -24,7 +24,7 @@ VIEW = (24 / 256, 232 / 256)
 back, and stretched a little to the square, as in its own training."""
 SIDE = 48
 INPUT_GAIN = 1 / 32
-"""The last layers' thousands of inputs are shrunk, so that small steps of all weights are a small one of the feature."""
+"""The last layers' thousands of inputs are shrunk: small steps of all weights then make a small one of the feature."""
 LIGHT_UNIT = 64.0
 """Pixel values that brightness and contrast are counted in; 128 and 64 of them are 0."""
 

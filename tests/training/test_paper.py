@@ -28,7 +28,7 @@ def inputs(count: int = FACES) -> CachedOutputs:
     chance = torch.Generator().manual_seed(4)
     middle, late = (torch.rand(count, *shape, generator=chance).half() for shape in (MIDDLE, LATE))
     pictures = torch.randint(0, 256, (count, 3, 32, 32), generator=chance).to(torch.uint8)
-    return CachedOutputs(TrunkOutputs(middle, late, torch.zeros(count, 2).half()), pictures)
+    return CachedOutputs(TrunkOutputs(middle, late, torch.randn(count, 2, generator=chance).half()), pictures)
 
 
 def faces(count: int = FACES) -> TrainingFaces:
