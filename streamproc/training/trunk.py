@@ -26,7 +26,7 @@ from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit
 from streamproc.training.losses import satd
 from streamproc.training.trunk_inputs import CachedOutputs, cached_inputs
-from streamproc.training.trunk_start import start_linear
+from streamproc.training.trunk_start import scale_picture, start_linear
 
 PART = "trunk"
 TEXTURE_WEIGHT = 30.0
@@ -97,7 +97,9 @@ def train_weight(
     """As `train`, from a net that has been started, for one weight of the texture, as the run called `part`."""
     rows, labels = _labels(data)
     teacher = torch.from_numpy(data.features)
-    net = deepcopy(start).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = deepcopy(start)
+    scale_picture(net.top, net.structure, teacher[rows], (weight / TEXTURE_WEIGHT) ** 0.5)
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(step: int) -> dict[str, Tensor]:
         chosen = rows[torch.randint(len(rows), (plan.batch,))]
@@ -139,12 +141,18 @@ class HeldOut:
 @torch.no_grad()
 def measure(net: MultiTaskNet, data: TrainingFaces, inputs: CachedOutputs) -> HeldOut:
     """The figures of the feature before coding."""
+    rows = torch.from_numpy(np.flatnonzero(data.held_out()))
+    return measure_features(features_of(net.top, inputs, rows), net.structure, data, inputs)
+
+
+@torch.no_grad()
+def measure_features(features: Tensor, structure: StructureNet, data: TrainingFaces, inputs: CachedOutputs) -> HeldOut:
+    """The figures of the held-out faces' features (K, 128)."""
     held = data.held_out()
-    rows = torch.from_numpy(np.flatnonzero(held))
-    features = features_of(net.top, inputs, rows)
-    shown = torch.cat([net.structure(part) for part in torch.split(features, 256)]).clamp(0, 1)
-    errors = (shown - inputs.pictures[rows].float() / 255).square().mean(dim=(1, 2, 3))
-    same, other = (np.sort(s) for s in pair_similarities(features.numpy(), data.identities[held]))
+    shown = torch.cat([structure(part) for part in torch.split(features, 256)]).clamp(0, 1)
+    errors = (shown - inputs.pictures[torch.from_numpy(held)].float() / 255).square().mean(dim=(1, 2, 3))
+    unit = F.normalize(features).numpy()
+    same, other = (np.sort(s) for s in pair_similarities(unit, data.identities[held]))
     accepted, refused = 1 - np.searchsorted(same, same) / len(same), np.searchsorted(other, same) / len(other)
     return HeldOut(
         float((same > np.quantile(other, 0.999)).mean()),

@@ -16,7 +16,7 @@ from streamproc.training.trunk_inputs import CachedOutputs
 
 IDENTITY = FEATURE_SIZE // 2
 PICTURE_SHARE = 0.06
-"""Squared length of the picture's part of a feature, beside identity's 1."""
+"""Squared length of the picture's part of a feature, beside identity's 1, where it weighs TEXTURE_WEIGHT."""
 EVENNESS = 0.5
 """Power of the deviations of the picture's directions by which they are divided: 1 makes them all equal."""
 PICTURE_COMPONENTS = 256
@@ -56,6 +56,24 @@ def start_linear(
     structure.linear.bias.copy_(bias)
 
 
+@torch.no_grad()
+def scale_picture(top: MultiTaskTop, structure: StructureNet, teacher: Tensor, ratio: float) -> None:
+    """Nothing; the picture's part of the features is `ratio` times as long, and `structure` is ready for it."""
+    identity, idle = _directions(teacher)
+    whole, part = identity @ identity.T, idle @ idle.T
+    for layer in (top.tuned_bottleneck, top.side_out):
+        layer.weight.copy_((whole + ratio * part) @ layer.weight)
+        layer.bias.copy_((whole + ratio * part) @ layer.bias)
+    structure.linear.weight.copy_(structure.linear.weight @ (whole + (part / ratio if ratio else 0 * part)))
+
+
+def _directions(teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """(128, 64) principal directions of the pretrained features (N, 128), and (128, 64) the idle ones."""
+    centred = teacher - teacher.mean(dim=0)
+    _, directions = torch.linalg.eigh(centred.T @ centred)
+    return directions[:, IDENTITY:], directions[:, :IDENTITY]
+
+
 def linear_map(inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
     """(weight (O, I), bias (O,)) of the least squares map from (N, I) to (N, O)."""
     centre, mean = inputs.mean(dim=0), outputs.mean(dim=0)
@@ -92,8 +110,7 @@ def _scales(pooled: Tensor, beside: Tensor) -> Tensor:
 
 def _both(weights: Tensor, whole: Tensor, teacher: Tensor) -> Tensor:
     """(I, 128) map to identity in the teacher's principal directions, and to the picture in the others."""
-    _, directions = torch.linalg.eigh(teacher.T @ teacher)
-    identity, idle = directions[:, IDENTITY:], directions[:, :IDENTITY]
+    identity, idle = _directions(teacher)
     to_identity = weights[:, :FEATURE_SIZE] @ identity @ identity.T
     foretold = whole @ weights[:, FEATURE_SIZE:]
     _, deviations, axes = torch.linalg.svd(foretold, full_matrices=False)
