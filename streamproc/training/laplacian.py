@@ -1,7 +1,7 @@
 """Training of the texture net that sees the decoded feature alone (Eq. 4).
 
 L = sum over three scales of (20 MSE + SATD / 2), as in `streamproc.training.texture` and for the reasons given there.
-The net starts at the best linear map from feature to picture.
+The net starts at the best linear map from feature to picture and at the coarse picture's net of Eq. 3.
 """
 
 from pathlib import Path
@@ -35,7 +35,8 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     crops, rows = torch.from_numpy(data.crops), usable(data)
-    coder = trained_structured(work).coder
+    structured = trained_structured(work)
+    coder = structured.coder
     with torch.no_grad():
         latents = coder.analyse(stored_features(work))
     parts = torch.split(crops, 256)
@@ -45,6 +46,9 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         weight, bias = linear_map(coder.synthesise(latents[rows].round()), small[rows].flatten(1).float() / 255)
         net.linear.weight.copy_(weight)
         net.linear.bias.copy_(bias)
+    # "first utilized as the initialization of feature based texture generation" (III-C).
+    for block, trained in zip(net.blocks, structured.structure.layers, strict=False):
+        block.load_state_dict(trained.state_dict())
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fine_from = int(plan.steps * (1 - FINE_SHARE))
 
