@@ -45,7 +45,8 @@ def run(
     inbox = Inbox(connection, WAITING)
     from streamproc.codec.face_codec import FaceCodec
 
-    code(control, inbox, outbox, settings, crops, FaceCodec.load(settings.profile, settings.device))
+    codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
+    code(control, inbox, outbox, settings, crops, codec)
 
 
 def code(

@@ -5,15 +5,20 @@ from pathlib import Path
 
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.evaluation import examples, held_out, lfw, multi_task, rate_accuracy, rate_distortion
+from streamproc.evaluation import bias, examples, held_out, lfw, multi_task, rate_accuracy, rate_distortion
+from streamproc.evaluation.bias_rows import BiasResult
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
+from streamproc.evaluation.utkface import read_groups
+from streamproc.faces.finder import FaceFinder
+from streamproc.query.search import MATCH_PROBABILITY
 from streamproc.training.loop import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One evaluation: `data` LFW's folder (held-out and multi-task read nothing there), `work` the folder of everything
-    made on the way, `out` that of the page, `config` the settings' file, `limit` and `judged` as the command says."""
+    """One evaluation: `data` the folder of LFW, or of UTKFace for `bias` (`held-out` and `multi-task` read nothing
+    there), `work` that of everything made on the way, `out` that of the page, `config` the settings' file, `limit` and
+    `judged` as the command says."""
 
     data: Path
     work: Path
@@ -50,6 +55,13 @@ class Study:
     def multi_task(self, progress: Progress) -> multi_task.TradeResult:
         """What the picture costs the feature of the profile "paper"."""
         return multi_task.evaluate(self.work / "faces", self.work / "paper", self.out, self.limit, progress)
+
+    def bias(self, progress: Progress) -> BiasResult:
+        """The codec by groups of people; `data` is UTKFace's folder."""
+        groups = read_groups(self.data, self.limit)
+        detect = settings_file.load(self.config).detect
+        finder = FaceFinder.load(detect.device, detect.min_face)
+        return bias.evaluate(groups, self._codec(), finder, MATCH_PROBABILITY, self.work, self.out, progress)
 
     def _pairs(self) -> LfwPairs:
         return read_pairs(self.data, self.limit)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamproc.errors import ConfigError
+from streamproc.types import EnhancementCodec
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -60,6 +61,8 @@ class EncodeSettings(Section):
     """Where the nets run: auto, cpu, cuda."""
     profile: str = "default"
     """The codec's weights: a profile's name or a .safetensors file."""
+    enhancement: EnhancementCodec = "learned"
+    """What writes the enhancement layer; all four are read, whichever is chosen."""
     quality: int | None = 2
     """Rate point of the enhancement layer; null keeps the base layer alone."""
     batch: Count = 16

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 Array = npt.NDArray[Any]
 
 CROP_SIZE = 256
 """Side of an aligned face crop, pixels."""
+
+
+EnhancementCodec = Literal["learned", "jpeg", "jpeg2000", "hevc"]
+"""What can write an enhancement layer."""
 
 
 class Layer(StrEnum):

@@ -44,6 +44,7 @@ def test_differences_alone(tmp_path: Path) -> None:
         ("detekt: {min_face: 60}", r'no key "detekt", the nearest is "detect"'),
         ("detect: {min_face: 3}", r"detect.min_face: input should be greater than or equal to 20"),
         ("detect: {min_face: many}", r"detect.min_face: input should be a valid integer"),
+        ("encode: {enhancement: webp}", r"encode.enhancement: .*'learned', 'jpeg', 'jpeg2000' or 'hevc'"),
         ("[1, 2]", r"the whole: "),
         ("a: [", r"cannot be read"),
     ],

@@ -14,7 +14,7 @@ NETS = GROUND | {"streamproc.inference"}
 MAY: dict[str, set[str]] = {
     "streamproc.types": set(),
     "streamproc.errors": set(),
-    "streamproc.config": {"streamproc.errors"},
+    "streamproc.config": {"streamproc.errors", "streamproc.types"},
     "streamproc.inference": GROUND,
     "streamproc.media": GROUND,
     "streamproc.faces": NETS,
@@ -33,7 +33,7 @@ MAY: dict[str, set[str]] = {
 
 # Libraries that belong to one place: who may import them.
 ONLY: dict[str, set[str]] = {
-    "av": {"streamproc.media"},
+    "av": {"streamproc.media", "streamproc.codec"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "multiprocessing": {"pipelines"},
@@ -49,7 +49,6 @@ ONLY: dict[str, set[str]] = {
     "norfair": {"streamproc.faces"},
     "facenet_pytorch": {"streamproc.faces", "streamproc.codec", "streamproc.training", "streamproc.evaluation"},
     "faiss": {"streamproc.evaluation"},
-    "imagecodecs": {"streamproc.evaluation"},
     "matplotlib": {"streamproc.evaluation"},
     "bjontegaard": {"streamproc.evaluation"},
     "pytorch_msssim": {"streamproc.evaluation"},

@@ -3,6 +3,7 @@
 import typer
 
 from pipelines.cli import asking, care, filling, study
+from pipelines.cli.bench import bench
 
 app = typer.Typer(
     name="streamproc",
@@ -24,3 +25,4 @@ for command in (
     study.setup,
 ):
     app.command()(command)
+app.add_typer(bench)

@@ -20,6 +20,7 @@ class Protocol(StrEnum):
     EXAMPLES = "examples"
     HELD_OUT = "held-out"
     MULTI_TASK = "multi-task"
+    BIAS = "bias"
 
 
 WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
@@ -82,7 +83,7 @@ def evaluate(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, or N steps of multi-task."
+            min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, N of each group, or N steps."
         ),
     ] = None,
     judged: Annotated[
@@ -91,12 +92,13 @@ def evaluate(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure the codec on LFW, alone or beside its competitors; a run that was broken off goes on where it was.
+    """Measure the codec, alone or beside its competitors; a run that was broken off goes on where it was.
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
-    against its bits. examples: sheets of pictures. These three write a page. held-out: the base layer on training
-    faces that training did not see, LFW left alone. multi-task: what the picture's weight in the feature of the
-    profile "paper" costs, on the same people; it trains that feature for a short while at each weight.
+    against its bits. examples: sheets of pictures. held-out: the base layer on training faces that training did not
+    see, LFW left alone. multi-task: what the picture's weight in the feature of the profile "paper" costs, on the same
+    people; it trains that feature for a short while at each weight. bias: strangers and pictures by sex and ethnic
+    group, on UTKFace. The others are on LFW. All but lfw, held-out and multi-task write a page.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """

@@ -13,10 +13,19 @@ Enhancement layer, version 1 (numbers are big-endian, highest bit first):
     bytes 6-    one range-coded stream: z, then y under the tables that z chooses; where the codec has a context, the
                 places of y that come first, then those whose tables the first ones choose, too
 
-Each value has one encoding only. Lengths are checked before any work, and everything else that a reader may meet raises
-CorruptCode.
+Enhancement layer, version 2, a picture file of a conventional codec:
+
+    byte 0      version (3 bits) = 2 | standalone (1 bit) | quality (4 bits)
+    bytes 1-3   minimum + 255 (9 bits) | maximum + 255 (9 bits) | codec (2 bits): 1 JPEG, 2 JPEG 2000, 3 HEVC
+                | head (4 bits): 0 the file is whole, else which of `file_heads` was taken off it
+    bytes 4-5   CRC-16 (polynomial 0x1021, begun with 0xFFFF) of base layer, bytes 0-3 and bytes 6-
+    bytes 6-    the file: the crop less the base picture (HEVC: less 0.7 of it), minimum..maximum stretched to 0..255
+
+Each value of a base layer and of version 1 has one encoding only. Lengths are checked before any work, and everything
+else that a reader may meet raises CorruptCode.
 """
 
+import binascii
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,31 +36,42 @@ import numpy.typing as npt
 
 from streamproc.codec.range_coder import CodeTables, IntArray, RangeDecoder, RangeEncoder, decode_rows
 from streamproc.errors import CodecError, CorruptCode
+from streamproc.types import EnhancementCodec
 
-ENHANCEMENT_VERSION: Final = 1
+SYMBOLS_VERSION: Final = 1
+FILE_VERSION: Final = 2
+CODECS: Final[tuple[EnhancementCodec, ...]] = ("learned", "jpeg", "jpeg2000", "hevc")
+"""By their number in the header."""
 MAX_BASE_BYTES: Final = 255
 MAX_ENHANCEMENT_BYTES: Final = 1 << 16
 QUALITIES: Final = 16
+HEADS: Final = 16
 _RANGE_BYTES: Final = 4
 _CRC_BYTES: Final = 2
 HEADER_BYTES: Final = _RANGE_BYTES + _CRC_BYTES
-"""Bytes of an enhancement before its range-coded stream."""
-_SPARE_BITS: Final = 6
+"""Bytes of an enhancement before its range-coded stream or its file."""
+_HEAD_BITS: Final = 4
+_SPARE_BITS: Final = 2 + _HEAD_BITS
+"""Those behind the ranges: codec and head, zero in version 1."""
 _AGAIN: Final = "restore it from a backup or code the face again"
 
 
 @dataclass(frozen=True, slots=True)
 class EnhancementHeader:
-    """What an enhancement says before its symbols; raises CodecError for what the format cannot say.
+    """What an enhancement says before its symbols or its file; raises CodecError for what the format cannot say.
 
     `quality` in 0..15 is the index of the rate point; `low` and `high` in -255..255 are the residual's minimum and
     maximum in pixel values; `standalone` says that the face itself was coded, not its difference from the base's.
+    `codec` wrote the rest of the payload; `head` in 0..15 is the number of the head that a conventional codec's file
+    was stored without, 0 for none.
     """
 
     quality: int
     low: int
     high: int
     standalone: bool = False
+    codec: EnhancementCodec = "learned"
+    head: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -59,6 +79,8 @@ class EnhancementHeader:
             raise CodecError(f"Quality index {self.quality} is not in 0..{QUALITIES - 1}.")
         if not -255 <= self.low <= self.high <= 255:
             raise CodecError(f"A residual from {self.low} to {self.high} is not an ascending range within -255..255.")
+        if not 0 <= self.head < (1 if self.codec == "learned" else HEADS):
+            raise CodecError(f"Head {self.head} is none that a file of codec '{self.codec}' can lack.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +90,14 @@ class Enhancement:
     header: EnhancementHeader
     hyper: IntArray
     latent: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A conventional codec's enhancement payload: `data` is its file, without the head that `header` names."""
+
+    header: EnhancementHeader
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,14 +164,15 @@ def read_header(data: bytes) -> EnhancementHeader:
     if not HEADER_BYTES <= len(data) <= MAX_ENHANCEMENT_BYTES:
         raise CorruptCode(f"The enhancement layer has {len(data)} bytes, which the format does not allow; {_AGAIN}.")
     version = data[0] >> 5
-    if version > ENHANCEMENT_VERSION:
+    if version > FILE_VERSION:
         raise CorruptCode(f"The enhancement layer has format version {version}: a newer streamproc is needed for it.")
     ranges = int.from_bytes(data[1:_RANGE_BYTES], "big")
-    if version < 1 or ranges & ((1 << _SPARE_BITS) - 1):
+    codec, head = ranges >> _HEAD_BITS & 3, ranges & (HEADS - 1)
+    if version < SYMBOLS_VERSION or (version == FILE_VERSION) != (codec > 0) or (codec == 0 and head):
         raise CorruptCode(f"The enhancement layer's header is none that streamproc writes; {_AGAIN}.")
     low, high = (ranges >> 15) - 255, (ranges >> _SPARE_BITS & 511) - 255
     try:
-        return EnhancementHeader(data[0] & 15, low, high, bool(data[0] & 16))
+        return EnhancementHeader(data[0] & 15, low, high, bool(data[0] & 16), CODECS[codec], head)
     except CodecError as error:
         raise CorruptCode(f"The enhancement layer's header is damaged: {error} Code the face again.") from error
 
@@ -155,6 +186,8 @@ def unpack_enhancement(
     has been read (zeros elsewhere); `base` is the base payload beside it.
     """
     header = read_header(data)
+    if header.codec != "learned":
+        raise CorruptCode(f"The enhancement layer was written by codec '{header.codec}', not by the learned one.")
     decoder = RangeDecoder(data[HEADER_BYTES:], "enhancement layer")
     hyper = decoder.decode(tables.hyper_indexes, tables.hyper)
     indexes = indexes_of(hyper, None)
@@ -170,9 +203,33 @@ def unpack_enhancement(
     return Enhancement(header, hyper, latent)
 
 
+def pack_file(file: PictureFile, base: bytes) -> bytes:
+    """The enhancement payload of a conventional codec's file; `base` is the base payload that it belongs to.
+
+    Raises CodecError where it is too long.
+    """
+    header = _pack_header(file.header)
+    data = header + _file_checksum(base, header, file.data).to_bytes(_CRC_BYTES, "big") + file.data
+    if len(data) > MAX_ENHANCEMENT_BYTES:
+        raise CodecError(f"This enhancement takes {len(data)} bytes, above the format's {MAX_ENHANCEMENT_BYTES}.")
+    return data
+
+
+def unpack_file(data: bytes, base: bytes) -> PictureFile:
+    """What `pack_file` wrote; raises CorruptCode unless all of it is as it was written."""
+    header = read_header(data)
+    if header.codec == "learned":
+        raise CorruptCode("The enhancement layer was written by the learned codec, not by a conventional one.")
+    stated = int.from_bytes(data[_RANGE_BYTES:HEADER_BYTES], "big")
+    if stated != _file_checksum(base, data[:_RANGE_BYTES], data[HEADER_BYTES:]):
+        raise CorruptCode(f"The enhancement layer's checksum does not match it and its base layer; {_AGAIN}.")
+    return PictureFile(header, data[HEADER_BYTES:])
+
+
 def _pack_header(header: EnhancementHeader) -> bytes:
-    first = ENHANCEMENT_VERSION << 5 | int(header.standalone) << 4 | header.quality
-    ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS
+    codec = CODECS.index(header.codec)
+    first = (FILE_VERSION if codec else SYMBOLS_VERSION) << 5 | int(header.standalone) << 4 | header.quality
+    ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS | codec << _HEAD_BITS | header.head
     return bytes([first]) + ranges.to_bytes(_RANGE_BYTES - 1, "big")
 
 
@@ -181,3 +238,8 @@ def _checksum(base: bytes, header: bytes, hyper: IntArray, latent: IntArray) -> 
     for symbols in (hyper, latent):
         crc = zlib.crc32(symbols.astype("<i2").tobytes(), crc)
     return (crc ^ crc >> 16) & 0xFFFF
+
+
+def _file_checksum(base: bytes, header: bytes, file: bytes) -> int:
+    """Finds every one or two flipped bits within 4 kB, which nothing else would where the file still decodes."""
+    return binascii.crc_hqx(header + file, binascii.crc_hqx(base, 0xFFFF))

@@ -25,7 +25,7 @@ from streamproc.codec.shape import HYPER_STRIDE, LATENT_STRIDE
 from streamproc.codec.weights import CodecWeights
 from streamproc.errors import CorruptCode
 from streamproc.inference import Net, NetInput
-from streamproc.types import CROP_SIZE, Array, FloatArray, Image
+from streamproc.types import CROP_SIZE, Array, BoolArray, FloatArray, Image
 
 BATCH = 8
 MEAN_UNITS = np.float32(1 << ACTIVATION_BITS)
@@ -74,8 +74,7 @@ class EnhancementLayer:
     def _encode(self, crops: Image, shown: Image, bases: Sequence[bytes], quality: int) -> list[bytes]:
         whole = crops.astype(np.float32)
         residual = whole - shown
-        # A base picture that is further from the face than plain grey would cost bits: then the face is coded alone.
-        alone = np.abs(residual).mean(axis=(1, 2, 3)) > np.abs(whole - 128).mean(axis=(1, 2, 3))
+        alone = base_hurts(crops, shown)
         residual[alone] = whole[alone]
         low, high = residual.min(axis=(1, 2, 3)), residual.max(axis=(1, 2, 3))
         residual -= _each(low)
@@ -148,6 +147,14 @@ class EnhancementLayer:
     def _model(self, hyper: IntArray, bases: Sequence[bytes]) -> LatentModel:
         """What hyper-latents and base payloads say about the latents."""
         return self._hyper(hyper, unpack_bases(bases, self._base_tables))
+
+
+def base_hurts(crops: Image, shown: Image) -> BoolArray:
+    """(N,) True for crops (N, 256, 256, 3) uint8 to be coded alone: the base picture is further from the face than
+    plain grey, and subtracting it would cost bits."""
+    whole = crops.astype(np.float32)
+    hurts: BoolArray = np.abs(whole - shown).mean(axis=(1, 2, 3)) > np.abs(whole - 128).mean(axis=(1, 2, 3))
+    return hurts
 
 
 def _each(values: FloatArray) -> FloatArray:

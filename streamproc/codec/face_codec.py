@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Self
+from typing import Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from streamproc.codec.base_layer import BaseLayer
+from streamproc.codec.bitstream import read_header
 from streamproc.codec.calibration import Calibration
+from streamproc.codec.conventional_layer import RATE_POINTS, ConventionalLayer, decode_files
 from streamproc.codec.enhancement_layer import EnhancementLayer
 from streamproc.codec.trunk import FEATURE_SIZE, load_features, load_multi_task
 from streamproc.codec.weights import CodecWeights, load_weights
 from streamproc.errors import CodecError, WeightsError
 from streamproc.inference import Net, pick_device
-from streamproc.types import CROP_SIZE, FaceCode, FloatArray, Image
+from streamproc.types import CROP_SIZE, EnhancementCodec, FaceCode, FloatArray, Image
 
 DEFAULT_QUALITY = 2
 BATCH = 32
@@ -27,7 +29,7 @@ SPLIT_PART, FEATURE_PART = "appearance", "trunk"
 class FaceCodec:
     """Codes aligned faces into base and enhancement layers and decodes them: numpy in, numpy out."""
 
-    def __init__(self, weights: CodecWeights, device: str) -> None:
+    def __init__(self, weights: CodecWeights, device: str, enhancement: EnhancementCodec = "learned") -> None:
         self.device = device
         self.profile: str = weights.profile
         self.codec_id: str = weights.codec_id
@@ -37,22 +39,29 @@ class FaceCodec:
                 raise WeightsError(f"these weights lack the part '{part}': use a file of this version of streamproc")
         self.base = BaseLayer(weights, device)
         self.enhancement = EnhancementLayer(weights, device)
+        """The learned one."""
+        self._written = self.enhancement if enhancement == "learned" else ConventionalLayer(RATE_POINTS[enhancement])
         self.trunk_id: str = weights.trunk
         self.shape = weights.shape
         self._weights = weights
 
     @classmethod
-    def load(cls, profile: str = "default", device: str = "auto") -> Self:
+    def load(cls, profile: str = "default", device: str = "auto", enhancement: EnhancementCodec = "learned") -> Self:
         """The codec of a shipped profile or of a .safetensors file, on "cpu", "cuda" or whichever there is ("auto").
 
-        Raises WeightsError when the weights are missing or damaged.
+        `enhancement` chooses what `encode` writes the enhancement layer with; `reconstruct` reads all four. Raises
+        WeightsError when the weights are missing or damaged, CodecError for an enhancement that does not exist.
         """
-        return cls(load_weights(profile), pick_device(device))
+        if enhancement not in get_args(EnhancementCodec):
+            raise CodecError(
+                f"there is no enhancement '{enhancement}': choose one of {', '.join(get_args(EnhancementCodec))}"
+            )
+        return cls(load_weights(profile), pick_device(device), enhancement)
 
     @property
     def qualities(self) -> tuple[int, ...]:
         """The enhancement's rate points, lowest rate first."""
-        return self.enhancement.qualities
+        return self._written.qualities
 
     @cached_property
     def _trunk(self) -> Net:
@@ -83,7 +92,7 @@ class FaceCodec:
             bases = self.base.encode(part, self._trunk(part)[0])
             extra: Sequence[bytes | None] = [None] * len(bases)
             if quality is not None:
-                extra = self.enhancement.encode(part, self.base.pictures(bases), bases, quality)
+                extra = self._written.encode(part, self.base.pictures(bases), bases, quality)
             codes += [FaceCode(self.codec_id, b, e) for b, e in zip(bases, extra, strict=True)]
         return codes
 
@@ -103,7 +112,17 @@ class FaceCodec:
             held = [n for n, enhancement in enumerate(enhancements) if enhancement is not None]
             payloads = [enhancement for enhancement in enhancements if enhancement is not None]
             if held:
-                pictures[held] = self.enhancement.decode(payloads, pictures[held], [bases[n] for n in held])
+                pictures[held] = self._decode(payloads, pictures[held], [bases[n] for n in held])
+        return pictures
+
+    def _decode(self, payloads: Sequence[bytes], shown: Image, bases: Sequence[bytes]) -> Image:
+        """Pictures of enhancements over what their base layers show, whichever codec wrote each."""
+        pictures = np.empty_like(shown)
+        learned = np.array([read_header(payload).codec == "learned" for payload in payloads])
+        for chosen, decode in ((learned, self.enhancement.decode), (~learned, decode_files)):
+            if chosen.any():
+                parts = [(payloads[n], bases[n]) for n in np.flatnonzero(chosen)]
+                pictures[chosen] = decode([p for p, _ in parts], shown[chosen], [b for _, b in parts])
         return pictures
 
 

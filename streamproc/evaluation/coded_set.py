@@ -1,8 +1,9 @@
-"""What the codec makes of the images of LFW: raw features and base layers, kept, since the trunk takes minutes; and
-how long its codes are against the ideal. The only room of evaluation that looks inside the codec."""
+"""What the codec makes of a set's crops: raw features and base layers, kept, since the trunk takes minutes; and how
+long its codes are against the ideal. The only room of evaluation that looks inside the codec."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,24 +19,36 @@ from streamproc.types import Array, FloatArray, Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodedSet:
-    """The first images of the set: `raw` (N, 128) features before coding, `bases` the N base payloads."""
+    """Images of a set: `raw` (N, 128) features before coding, `bases` the N base payloads."""
 
     raw: FloatArray
     bases: tuple[bytes, ...]
 
 
 def coded_set(images: LfwSet, codec: FaceCodec, count: int, progress: Progress) -> CodedSet:
-    """Raw features and base layers of the first `count` images, computed where they are not kept yet."""
+    """Raw features and base layers of LFW's first `count` images, computed where they are not kept yet."""
     images.prepare(range(count), progress)
-    folder = images.folder / f"codes-{codec.codec_id}"
-    numbers = range(-(-count // SHARD))
-    coded = write_shards(folder, numbers, lambda some: _code(codec, images.shard(some[0]).crops), 1, images.key)
-    for done in coded:
-        progress("features and base layers", done * SHARD, len(numbers) * SHARD)
-    parts = [read_shard(shard_path(folder, number)) for number in numbers]
-    raw = np.concatenate([part["raw"] for part in parts])
-    bases = [payload for part in parts for payload in _payloads(part)]
-    return CodedSet(raw[:count], tuple(bases[:count]))
+    shards = -(-count // SHARD)
+    coded = coded_shards(images.folder, images.key, codec, lambda n: images.shard(n).crops, shards, progress)
+    return CodedSet(coded.raw[:count], coded.bases[:count])
+
+
+def coded_shards(
+    folder: Path, key: str, codec: FaceCodec, crops: Callable[[int], Image], count: int, progress: Progress
+) -> CodedSet:
+    """Raw features and base layers of `count` shards of a set, `crops(number)` those of one.
+
+    They are kept in `folder` under the codec's id, and computed where they are not or where `key`, which says what the
+    crops show, is another.
+    """
+    folder = folder / f"codes-{codec.codec_id}"
+    for done in write_shards(folder, range(count), lambda some: _code(codec, crops(some[0])), 1, key):
+        progress("features and base layers", done, count)
+    parts = [read_shard(shard_path(folder, number)) for number in range(count)]
+    return CodedSet(
+        np.concatenate([part["raw"] for part in parts]),
+        tuple(payload for part in parts for payload in _payloads(part)),
+    )
 
 
 def _code(codec: FaceCodec, crops: Image) -> dict[str, Array]:

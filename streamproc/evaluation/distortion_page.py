@@ -28,7 +28,10 @@ def write_distortion_page(
         Section("Ours and all others (Fig. 9)", _notes(missing), _figures(out, rows, "all", False), (_table(rows),)),
         Section(
             "Conventional codecs alone and over our base (Figs. 10 to 12)",
-            ("As the enhancement layer they code the residual of our base picture, stretched to its range (Eq. 5).",),
+            (
+                "As the enhancement layer they code the residual of our base picture (HEVC: of 0.7 of it), stretched "
+                "to its range (Eq. 5).",
+            ),
             _figures(out, rows, "conventional", True),
         ),
         _delta_section(deltas),
@@ -111,8 +114,8 @@ def _delta_section(deltas: Sequence[DeltaRow]) -> Section:
     text = (
         "Bjontegaard's delta (PCHIP, over the quality that both curves reach): negative means that the first needs "
         "fewer bits. A dash: the curves have no quality in common.",
-        "A conventional file's header is parsed out of each file: JPEG up to the end of the scan's header, JPEG 2000 "
-        "up to the start of data, HEVC's parameter sets. An archive of equal crops could keep it once.",
+        "A conventional file's header is what is equal for all crops: JPEG up to its Huffman tables, JPEG 2000 up to "
+        "the start of data, HEVC's parameter sets. As our enhancement layer these codecs are archived without it.",
     )
     return Section("Bjontegaard deltas", text, (), (measured, quoted))
 

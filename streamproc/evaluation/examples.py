@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.picture_files import PictureCoder
 from streamproc.evaluation.lfw_set import LfwSet, sampled
 from streamproc.evaluation.page import Section, write_page
-from streamproc.evaluation.picture_coders import PictureCoder
 from streamproc.evaluation.pictures import psnr
 from streamproc.evaluation.plots import Tile, sheet
 from streamproc.evaluation.rate_distortion import CONVENTIONAL

@@ -10,23 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from streamproc.codec.bitstream import HEADER_BYTES, unpack_file
+from streamproc.codec.conventional_layer import ConventionalLayer, decode_files, whole_file
 from streamproc.codec.enhancement_layer import EnhancementLayer
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.picture_files import PictureCoder
 from streamproc.codec.weights import load_weights
 from streamproc.evaluation.feature_coders import SymbolCoder, step_for
-from streamproc.evaluation.picture_coders import PictureCoder
-from streamproc.evaluation.pictures import from_min_max, min_max
 from streamproc.types import CROP_SIZE, Array, Image
 
-RANGE_BYTES = 3
-"""The minimum and maximum of a residual, 9 bits each."""
 COMPONENTS = 160
 """Principal components at most: at the base's rate the rest are never coded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodedPictures:
-    """Decoded pictures (N, 256, 256, 3) uint8, and (N,) bytes: in all, and those of a conventional file's header."""
+    """Decoded pictures (N, 256, 256, 3) uint8, and (N,) bytes: in all with whole files, and those of a conventional
+    file's header, which an archive keeps once for all crops."""
 
     pictures: Image
     bytes: npt.NDArray[np.float64]
@@ -84,7 +84,7 @@ class Conventional:
     def code(self, crops: Image) -> CodedPictures:
         """A file a picture."""
         files = [self.coder.encode(crop) for crop in crops]
-        headers = [self.coder.header_bytes(data) for data in files]
+        headers = [_header_bytes(self.coder, data) for data in files]
         return _counted(np.stack([self.coder.decode(data) for data in files]), files, headers)
 
 
@@ -106,23 +106,19 @@ class BasePictures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OverBase:
-    """A conventional codec as the enhancement layer: on what our base picture leaves over, stretched to its minimum
-    and maximum (Eq. 5)."""
+    """A conventional codec as our enhancement layer (Eq. 5), at one setting."""
 
     coder: PictureCoder
     base: BasePictures
 
     def code(self, crops: Image) -> CodedPictures:
-        """Base layer, minimum and maximum, and a file, for each picture."""
-        decoded, payloads, headers = [], [], []
-        for crop, base, shown in zip(crops, *self.base.of(crops), strict=True):
-            scaled, low, high = min_max(crop.astype(np.int16) - shown)
-            data = self.coder.encode(scaled)
-            rest = from_min_max(self.coder.decode(data), low, high)
-            decoded.append(np.clip(np.rint(shown + rest), 0, 255).astype(np.uint8))
-            payloads.append(base + bytes(RANGE_BYTES) + data)
-            headers.append(self.coder.header_bytes(data))
-        return _counted(np.stack(decoded), payloads, headers)
+        """Base layer, enhancement's header and whole file, for each picture."""
+        bases, shown = self.base.of(crops)
+        payloads = ConventionalLayer([self.coder]).encode(crops, shown, bases, 0)
+        files = [whole_file(unpack_file(payload, base)) for payload, base in zip(payloads, bases, strict=True)]
+        headers = [_header_bytes(self.coder, data) for data in files]
+        counted = [base + bytes(HEADER_BYTES) + data for base, data in zip(bases, files, strict=True)]
+        return _counted(decode_files(payloads, shown, bases), counted, headers)
 
 
 class PrincipalComponents:
@@ -161,6 +157,10 @@ class PrincipalComponents:
     def _analyse(self, small: Array) -> npt.NDArray[np.float64]:
         moved: npt.NDArray[np.float64] = (small - self._mean).astype(np.float64) @ self._basis
         return moved
+
+
+def _header_bytes(coder: PictureCoder, data: bytes) -> int:
+    return len(data) - len(data[coder.own(data)])
 
 
 def _counted(pictures: Image, payloads: list[bytes], headers: list[int] | None = None) -> CodedPictures:

@@ -23,6 +23,23 @@ class Curve:
     heavy: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """A named kind of marks, one a line; `errors`: half the length of each one's bar, where there are bars."""
+
+    name: str
+    values: tuple[float, ...]
+    errors: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Marks over one axis, which `axis` names."""
+
+    axis: str
+    marks: tuple[Marks, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
     """A picture (H, W, 3) uint8 of a sheet and the text under it."""
@@ -49,6 +66,24 @@ def plot(path: Path, curves: Sequence[Curve], x: str, y: str, lowest: float | No
         axes.set_ylim(bottom=lowest)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return _saved(figure, path)
+
+
+def dots(path: Path, names: Sequence[str], panels: Sequence[Panel]) -> Path:
+    """`path`: a line of marks for each of `names`, the panels side by side."""
+    backend = library("matplotlib.backends.backend_agg")
+    figure = library("matplotlib.figure").Figure(figsize=(3.1 * len(panels) + 1.5, 0.32 * len(names) + 1.4))
+    backend.FigureCanvasAgg(figure)
+    colours = library("matplotlib").colormaps["tab10"].colors
+    for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+        for k, marks in enumerate(panel.marks):
+            style: dict[str, Any] = {"color": colours[k], "marker": "os^D"[k % 4], "linestyle": "none"}
+            axes.errorbar(marks.values, range(len(names)), xerr=marks.errors, label=marks.name, capsize=2, **style)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(panel.axis)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=2)
     return _saved(figure, path)
 
 

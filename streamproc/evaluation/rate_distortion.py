@@ -1,12 +1,14 @@
 """`evaluate rate-distortion`: the picture against its bits (the paper's Figs. 9 to 12), and who an independent judge
 takes the decoded faces for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from streamproc.codec.conventional_layer import STRENGTHS
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.codec.profiles import stated_codec
 from streamproc.evaluation.bjontegaard import RateCurve, rate_delta
 from streamproc.evaluation.distortion_page import write_distortion_page
@@ -14,7 +16,6 @@ from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, 
 from streamproc.evaluation.judging import Hearing
 from streamproc.evaluation.kept_rows import KeptRows, write_csv
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, sampled
-from streamproc.evaluation.picture_coders import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.evaluation.picture_methods import (
     BasePictures,
     Conventional,
@@ -33,11 +34,11 @@ from streamproc.types import CROP_SIZE, Image
 NAME = "rate-distortion"
 PICTURES = 150
 CONVENTIONAL: dict[str, tuple[PictureCoder, ...]] = {
-    "JPEG": tuple(Jpeg(quality) for quality in (2, 4, 7, 10, 14, 20, 30, 45)),
-    "JPEG 2000": tuple(Jpeg2000(level) for level in (24, 26, 28, 30, 32, 34, 36, 38)),
-    "HEVC intra": tuple(Hevc(qp) for qp in (50, 47, 44, 41, 38, 35, 32, 29)),
+    "JPEG": tuple(Jpeg(quality) for quality in (3, 5, 7, 10, 13, 20, 30, 45)),
+    "JPEG 2000": tuple(Jpeg2000(level) for level in (24, 27, 30, 33, 34.5, 36, 37, 38)),
+    "HEVC intra": tuple(Hevc(qp) for qp in (50, 46, 43, 40, 38, 36, 33, 30)),
 }
-"""Settings that span our rate points."""
+"""Settings that span our rate points; those of the codecs as our enhancement layer are among them."""
 COMPONENT_SIZES = (32, 64)
 COMPONENT_FACES = 2000
 """Training faces whose principal components are taken."""
@@ -57,6 +58,15 @@ class RateDistortionResult:
     missing: str
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """A row to come: where it is kept, under which name, and its measurement."""
+
+    kept: KeptRows
+    name: str
+    measure: Callable[[], DistortionRow]
+
+
 @dataclass(frozen=True)
 class Distortion:
     """One measurement: `pairs` are those that the judge sees; `work` holds the training faces and, where it was
@@ -74,10 +84,12 @@ class Distortion:
         """All of it; raises SourceNotFound at once when there are no training faces."""
         load_faces(self.work / "faces", 1)
         self.images.prepare([*self._places, *range(len(self.pairs.names))], self.progress)
-        key = {"codec": self.codec.codec_id, "images": self.images.key}
-        rows = self._distortion(KeptRows(self.out, key | {"pictures": self.count}))
+        key = {"images": self.images.key}
+        ours = {"codec": self.codec.codec_id}
+        kept = KeptRows(self.out, key | {"pictures": self.count})
+        rows = self._distortion(KeptRows(self.out / "ours", key | ours | {"pictures": self.count}), kept)
         deltas = tuple(deltas_of(rows))
-        judge = self._judge(KeptRows(self.out / "judge", key | {"judged": len(self.pairs.same)}))
+        judge = self._judge(KeptRows(self.out / "judge", key | ours | {"judged": len(self.pairs.same)}))
         missing = "" if self._alone else f"{ALONE}: run `train residual --alone` to compare with it"
         page = write_distortion_page(self.out, rows, deltas, judge, self.count, self.codec.codec_id, missing)
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
@@ -100,34 +112,39 @@ class Distortion:
     def _crops(self) -> Image:
         return self.images.crops(self._places)
 
-    def _distortion(self, kept: KeptRows) -> tuple[DistortionRow, ...]:
-        base = kept.row(BASE, DistortionRow, partial(self._row, BASE, "", Ours(self.codec, None)))
+    def _distortion(self, own: KeptRows, kept: KeptRows) -> tuple[DistortionRow, ...]:
+        """`own` are the rows that our codec's weights decide on, `kept` those that do not hang on them."""
+        base = own.row(BASE, DistortionRow, partial(self._row, BASE, "", Ours(self.codec, None)))
         rows = [base]
-        methods = list(self._methods())
-        for done, (name, setting, method) in enumerate(methods):
-            row = f"{name} {self._alone} {setting}" if name == ALONE else f"{name} {setting}"
-            rows.append(kept.row(row, DistortionRow, partial(self._row, name, setting, method)))
-            self.progress("methods", done + 1, len(methods))
-        for size in COMPONENT_SIZES:
-            name = f"principal components of {size}x{size}"
-            measure = partial(self._components, name, size, base.bpp * CROP_SIZE**2)
-            rows.append(kept.row(name, DistortionRow, measure))
+        planned = list(self._planned(own, kept, base.bpp * CROP_SIZE**2))
+        for done, row in enumerate(planned):
+            rows.append(row.kept.row(row.name, DistortionRow, row.measure))
+            self.progress("methods", done + 1, len(planned))
         return tuple(rows)
 
-    def _methods(self) -> Iterator[tuple[str, str, PictureMethod]]:
-        """(name, setting, method) of all but the base layer and its bar."""
+    def _planned(self, own: KeptRows, kept: KeptRows, bits: float) -> Iterator[PlannedRow]:
+        """All rows but the base layer's, which takes `bits`."""
         for quality in self.codec.qualities:
-            yield OURS, f"rate point {quality}", Ours(self.codec, quality)
+            yield self._plan(own, OURS, f"rate point {quality}", Ours(self.codec, quality))
         if self._alone:
             for alone in HyperpriorAlone.load(alone_path(self.work)):
-                yield ALONE, f"rate point {alone.quality}", alone
+                yield self._plan(kept, ALONE, f"rate point {alone.quality}", alone, self._alone)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                yield name, coder.setting, Conventional(coder)
+                yield self._plan(kept, name, coder.setting, Conventional(coder))
         base = BasePictures(self.codec)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                yield f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base)
+                rule = f"strength {STRENGTHS[coder.codec]:g}"
+                yield self._plan(own, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
+        for size in COMPONENT_SIZES:
+            name = f"principal components of {size}x{size}"
+            yield PlannedRow(kept, f"{name} {bits:.2f} bits", partial(self._components, name, size, bits))
+
+    def _plan(self, kept: KeptRows, name: str, setting: str, method: PictureMethod, also: str = "") -> PlannedRow:
+        """`also`: what else the figures hang on, as a part of the row's name."""
+        row = " ".join(filter(None, (name, also, setting)))
+        return PlannedRow(kept, row, partial(self._row, name, setting, method))
 
     def _components(self, name: str, size: int, bits: float) -> DistortionRow:
         training = load_faces(self.work / "faces", COMPONENT_FACES)

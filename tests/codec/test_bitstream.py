@@ -11,17 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.codec.bitstream import (
+    CODECS,
+    HEADER_BYTES,
     MAX_BASE_BYTES,
     MAX_ENHANCEMENT_BYTES,
     Enhancement,
     EnhancementHeader,
     EnhancementTables,
+    PictureFile,
     pack_base,
     pack_enhancement,
+    pack_file,
     read_header,
     unpack_base,
     unpack_bases,
     unpack_enhancement,
+    unpack_file,
 )
 from streamproc.codec.integer_context import first_half
 from streamproc.codec.range_coder import CodeTables, IntArray, RangeEncoder, counts_from_pmf
@@ -67,6 +72,14 @@ def example(seed: int, spread: int = 4) -> tuple[Enhancement, bytes]:
     hyper = rng.integers(-spread, spread + 1, (4, 2, 2)).astype(np.int32)
     latent = rng.integers(-spread, spread + 1, (4, 8, 8)).astype(np.int32)
     return Enhancement(header, hyper, latent), rng.bytes(16)
+
+
+def example_file(seed: int) -> PictureFile:
+    rng = np.random.default_rng(seed)
+    low, high = sorted(int(value) for value in rng.integers(-255, 256, 2))
+    codec = CODECS[1 + seed % 3]
+    header = EnhancementHeader(int(rng.integers(16)), low, high, bool(rng.integers(2)), codec, int(rng.integers(16)))
+    return PictureFile(header, rng.bytes(int(rng.integers(0, 3000))))
 
 
 def packed(enhancement: Enhancement, base: bytes) -> bytes:
@@ -190,15 +203,58 @@ def test_headers_are_checked_before_any_work() -> None:
         (b"", "0 bytes"),
         (good[:5], "5 bytes"),
         (good + bytes(MAX_ENHANCEMENT_BYTES), "bytes"),
-        (bytes([2 << 5]) + good[1:], "version 2: a newer streamproc"),
+        (bytes([3 << 5]) + good[1:], "version 3: a newer streamproc"),
         (bytes([7 << 5]) + good[1:], "version 7: a newer streamproc"),
         (bytes([0]) + good[1:], "none that streamproc writes"),
+        (bytes([2 << 5]) + good[1:], "none that streamproc writes"),
         (ranges(100 << 15 | 200 << 6 | 1), "none that streamproc writes"),
+        (ranges(100 << 15 | 200 << 6 | 1 << 4), "none that streamproc writes"),
+        (pack_file(example_file(4), b""), "codec 'jpeg2000'"),
         (ranges(200 << 15 | 100 << 6), "ascending"),
         (ranges(511 << 15 | 511 << 6), "ascending"),
     ):
         with pytest.raises(CorruptCode, match=message):
             unpack_enhancement(data, TABLES, never, b"")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 2**32))
+def test_file_round_trip(seed: int) -> None:
+    file = example_file(seed)
+    data = pack_file(file, b"base")
+    assert unpack_file(data, b"base") == file
+    assert read_header(data) == file.header
+    assert len(data) == HEADER_BYTES + len(file.data)
+
+
+@repeatable
+@given(st.integers(0, 20), st.data())
+def test_cut_flipped_extended_and_foreign_files_are_refused(seed: int, data: st.DataObject) -> None:
+    good = pack_file(example_file(seed), b"base")
+    flipped = bytearray(good)
+    for bit in data.draw(st.lists(st.integers(0, 8 * len(good) - 1), min_size=1, max_size=2, unique=True)):
+        flipped[bit // 8] ^= 1 << bit % 8
+    cut = good[: data.draw(st.integers(0, len(good) - 1))]
+    for bad in (bytes(flipped), cut, good + data.draw(st.binary(min_size=1, max_size=9))):
+        with pytest.raises(CorruptCode):
+            unpack_file(bad, b"base")
+    with pytest.raises(CorruptCode, match="its base layer"):
+        unpack_file(good, b"another")
+
+
+def test_a_learned_payload_is_no_file() -> None:
+    enhancement, base = example(1)
+    with pytest.raises(CorruptCode, match="learned codec"):
+        unpack_file(packed(enhancement, base), base)
+
+
+def test_files_are_bounded_when_written() -> None:
+    header = EnhancementHeader(0, 0, 0, codec="jpeg")
+    with pytest.raises(CodecError, match="above the format's 65536"):
+        pack_file(PictureFile(header, bytes(MAX_ENHANCEMENT_BYTES)), b"")
+    for number, head in ((0, 1), (3, 16), (3, -1)):
+        with pytest.raises(CodecError, match="Head"):
+            EnhancementHeader(0, 0, 0, False, CODECS[number], head)
 
 
 @pytest.mark.parametrize("fields", [(16, 0, 1), (-1, 0, 1), (0, 2, 1), (0, -256, 0), (0, 0, 256)])

@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pytest
 from made_lfw import LittleLfw, made_lfw
 
+from streamproc.codec.picture_files import Hevc, Jpeg
 from streamproc.errors import MissingLibrary, SourceNotFound, WeightsError
 from streamproc.evaluation import examples, lfw, lfw_set, libraries, rate_accuracy, rate_distortion
-from streamproc.evaluation.distortion_rows import ALONE, OURS
+from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, DistortionRow
 from streamproc.evaluation.feature_coders import ScalarCoder
 from streamproc.evaluation.kept_rows import KeptRows
 from streamproc.evaluation.lfw_set import LfwSet, read_pairs, sampled
-from streamproc.evaluation.picture_coders import Hevc, Jpeg
+from streamproc.evaluation.picture_methods import PictureMethod
 from streamproc.evaluation.rate_accuracy import AccuracyRow, Competitor
 from streamproc.evaluation.rate_distortion import Distortion
 from streamproc.types import FloatArray
@@ -135,9 +136,18 @@ def test_rate_distortion(little: LittleLfw, tmp_path: Path, monkeypatch: pytest.
     assert judged[f"{OURS}, rate point 4"].cosine > judged[f"{OURS}, rate point 0"].cosine > 0.6
     assert judged["originals"].accuracy > 0.9
     monkeypatch.setattr(Distortion, "_row", _no_measure)
-    again = Distortion(images, pairs, little.codec, little.work, tmp_path, 2, silent).run()
+    again = run.run()
     assert again.rows == result.rows
     assert again.judge == result.judge
+    measured = []
+
+    def note(run: Distortion, name: str, setting: str, method: PictureMethod) -> DistortionRow:
+        measured.append(name)
+        return result.rows[0]
+
+    monkeypatch.setattr(Distortion, "_row", note)
+    run._distortion(KeptRows(tmp_path / "another codec", {}), KeptRows(tmp_path, {"images": images.key, "pictures": 2}))
+    assert set(measured) == {BASE, OURS, "JPEG over our base", "HEVC intra over our base"}
 
 
 def test_examples(little: LittleLfw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

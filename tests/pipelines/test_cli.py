@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
 COMMANDS = ["demo", "ingest", "search", "reconstruct", "info", "train", "evaluate", "setup"]
+GROUPED = ["bench codec"]
+"""Commands of groups, which are listed by the group's name."""
 
 
 def _run(*arguments: str, script: Path = ROOT / "run_pipeline.py") -> "subprocess.CompletedProcess[str]":
@@ -31,12 +33,12 @@ def _help(command: str) -> str:
 
     from pipelines.cli.app import app
 
-    result = CliRunner().invoke(app, [command, "--help"])
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     return result.output
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPED])
 def test_help_has_an_example(command: str) -> None:
     said = _help(command)
     assert f"Example: streamproc {command}" in said
@@ -49,7 +51,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
     assert result.returncode == 0
     assert time.monotonic() - begun[1] < 5  # a quarter of a second on an idle machine
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
-    assert [name for name in listed if name != "--help"] == COMMANDS
+    assert [name for name in listed if name != "--help"] == [*COMMANDS, "bench"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,9 @@ def test_help_answers_at_once_and_lists_all() -> None:
         (["info", "--archive", "mongo://x"], 1, "SQLite"),
         (["evaluate", "imagenet", "--data", "x"], 2, "imagenet"),
         (["evaluate", "rate-accuracy", "--data", "nowhere"], 1, "pairs.txt"),
+        (["evaluate", "bias", "--data", "nowhere"], 1, "age_sex_group_date"),
         (["train", "feature", "--data", "x", "--alone"], 2, "--alone"),
+        (["bench", "codec", "--threads", "0"], 2, "--threads"),
         (["fly"], 2, "fly"),
     ],
 )

@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.samples import sample
 from storage import Archive
+from streamproc.codec.bitstream import read_header
 from streamproc.types import FaceCode
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,22 @@ def test_search_and_reconstruct(ingested: tuple[Path, Path, float], tmp_path: Pa
     assert picture["layer"] == "base"
     assert 0 < picture["bytes"] <= 48
     assert Path(picture["path"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_camera_with_a_slow_cpu(ingested: tuple[Path, Path, float], tmp_path: Path) -> None:
+    """The settings choose the enhancement's codec; its pictures are decoded without being told."""
+    config, archive = tmp_path / "jpeg.yaml", tmp_path / "jpeg.db"
+    config.write_text("encode: {enhancement: jpeg}", encoding="utf-8")
+    clip = str(sample("single_face.mp4"))
+    _ask("ingest", clip, "--archive", str(archive), "--start", START, "--config", str(config))
+    ((_, codes),), ((_, learned),) = _content(archive), _content(ingested[0])
+    assert [code.base for code in codes] == [code.base for code in learned]
+    assert {read_header(code.enhancement or b"").codec for code in codes} == {"jpeg"}
+    assert {read_header(code.enhancement or b"").codec for code in learned} == {"learned"}
+    with Archive.open(str(archive)) as opened:
+        face = opened.tracks()[0].face_ids[0]
+    shown = _ask("reconstruct", face, "--archive", str(archive), "--layer", "full", "--out", str(tmp_path))
+    assert Path(shown["pictures"][0]["path"]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_photo_with_several_faces_is_asked_about(ingested: tuple[Path, Path, float]) -> None:
