@@ -48,7 +48,8 @@ class TrunkBottom(nn.Module):
     def forward(self, crops: Tensor) -> TrunkOutputs:
         """What it says of crops (N, 3, 256, 256) float in 0..255."""
         net: InceptionResnetV1 = self.net
-        first, last = (round(edge * crops.shape[-1]) for edge in VIEW)
+        width = int(crops.shape[-1])
+        first, last = (round(edge * width) for edge in VIEW)
         x, light = whiten(crops[..., first:last])
         for layer in (net.conv2d_1a, net.conv2d_2a, net.conv2d_2b, net.maxpool_3a, net.conv2d_3b, net.conv2d_4a):
             x = layer(x)
