@@ -64,6 +64,8 @@ def train(
             raise typer.BadParameter(f"there is no part '{part}', only {known}.", param_hint="PART")
         if profile not in SHAPES:
             raise typer.BadParameter(f"there is no profile '{profile}', only {', '.join(SHAPES)}.")
+        if alone and profile != "default":
+            raise typer.BadParameter("only the default profile's net is trained alone.", param_hint="--alone")
         if profile == "default" and (part == "trunk" or texture_weight is not None):
             raise typer.BadParameter("only the profile 'paper' has a trunk of its own.", param_hint="--profile")
         weight = TEXTURE_WEIGHT if texture_weight is None else texture_weight
