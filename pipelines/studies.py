@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.evaluation import bias, examples, held_out, lfw, rate_accuracy, rate_distortion
+from streamproc.evaluation import bias, examples, held_out, lfw, multi_task, rate_accuracy, rate_distortion
 from streamproc.evaluation.bias_rows import BiasResult
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.evaluation.utkface import read_groups
@@ -16,9 +16,9 @@ from streamproc.training.loop import Progress
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One evaluation: `data` the folder of LFW, or of UTKFace for `bias` (`held-out` reads nothing there), `work` that
-    of everything made on the way, `out` that of the page, `config` the settings' file, `limit` and `judged` as the
-    command says."""
+    """One evaluation: `data` the folder of LFW, or of UTKFace for `bias` (`held-out` and `multi-task` read nothing
+    there), `work` that of everything made on the way, `out` that of the page, `config` the settings' file, `limit` and
+    `judged` as the command says."""
 
     data: Path
     work: Path
@@ -51,6 +51,10 @@ class Study:
     def held_out(self, progress: Progress) -> held_out.HeldOutResult:
         """The base layer on people kept out of training."""
         return held_out.evaluate(self.work / "faces", self._codec(), self.limit or held_out.FACES, progress)
+
+    def multi_task(self, progress: Progress) -> multi_task.TradeResult:
+        """What the picture costs the feature of the profile "paper"."""
+        return multi_task.evaluate(self.work / "faces", self.work / "paper", self.out, self.limit, progress)
 
     def bias(self, progress: Progress) -> BiasResult:
         """The codec by groups of people; `data` is UTKFace's folder."""

@@ -19,6 +19,7 @@ class Protocol(StrEnum):
     RATE_DISTORTION = "rate-distortion"
     EXAMPLES = "examples"
     HELD_OUT = "held-out"
+    MULTI_TASK = "multi-task"
     BIAS = "bias"
 
 
@@ -27,7 +28,9 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pic
 
 
 def train(
-    part: Annotated[str, typer.Argument(metavar="PART", help="faces, feature, texture, residual, export or rates.")],
+    part: Annotated[
+        str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export or rates.")
+    ],
     data: DataOption,
     folder: WorkOption = Path("runs"),
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda.")] = "cpu",
@@ -37,6 +40,12 @@ def train(
     alone: Annotated[
         bool, typer.Option("--alone", help="Of residual: its net without a base layer, to compare.")
     ] = False,
+    profile: Annotated[str, typer.Option(help="Whose parts: default, paper (in WORK/paper; it alone has a trunk).")] = (
+        "default"
+    ),
+    texture_weight: Annotated[
+        float | None, typer.Option(min=0, help="Of trunk: what the picture's error weighs, default 30.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train one part of the codec; a run that was broken off goes on where it was.
@@ -46,12 +55,21 @@ def train(
     if alone and part != "residual":
         raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
     with work():
+        from streamproc.codec.shape import SHAPES
         from streamproc.training import commands
+        from streamproc.training.trunk import TEXTURE_WEIGHT
 
         if part not in commands.PARTS:
             known = ", ".join(commands.PARTS)
             raise typer.BadParameter(f"there is no part '{part}', only {known}.", param_hint="PART")
-        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone)
+        if profile not in SHAPES:
+            raise typer.BadParameter(f"there is no profile '{profile}', only {', '.join(SHAPES)}.")
+        if alone and profile != "default":
+            raise typer.BadParameter("only the default profile's net is trained alone.", param_hint="--alone")
+        if profile == "default" and (part == "trunk" or texture_weight is not None):
+            raise typer.BadParameter("only the profile 'paper' has a trunk of its own.", param_hint="--profile")
+        weight = TEXTURE_WEIGHT if texture_weight is None else texture_weight
+        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone, profile, weight)
         with counted_progress() as progress:
             result = commands.train(part, options, progress)
     _show(result, json)
@@ -66,7 +84,9 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, or N of each group."),
+        typer.Option(
+            min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, N of each group, or N steps."
+        ),
     ] = None,
     judged: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of rate-distortion: pairs of each fold and kind for the judge.")
@@ -78,8 +98,9 @@ def evaluate(
 
     lfw: verification and pictures in figures. rate-accuracy: the feature against its bits. rate-distortion: the picture
     against its bits. examples: sheets of pictures. held-out: the base layer on training faces that training did not
-    see, LFW left alone. bias: strangers and pictures by sex and ethnic group, on UTKFace. The others are on LFW. All
-    but lfw and held-out write a page.
+    see, LFW left alone. multi-task: what the picture's weight in the feature of the profile "paper" costs, on the same
+    people; it trains that feature for a short while at each weight. bias: strangers and pictures by sex and ethnic
+    group, on UTKFace. The others are on LFW. All but lfw, held-out and multi-task write a page.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """

@@ -12,16 +12,18 @@ from streamproc.inference import Net, NetInput
 from streamproc.types import CROP_SIZE, Array, FloatArray, Image
 
 MAX_BYTES = 48
-"""No base layer is longer: an unusual face gives up its dearest details of appearance instead."""
+"""No base layer is longer: an unusual face gives up its dearest details instead, of appearance where it is split."""
 BATCH = 32
 
 
 class BaseLayer:
-    """Codes identity (128-d feature) and appearance of a face into one payload, identity first."""
+    """Codes identity (128-d feature) and appearance of a face into one payload, identity first; without appearance
+    latents the feature says everything."""
 
     def __init__(self, weights: CodecWeights, device: str) -> None:
         """Reads the tables; the nets are loaded when they are first needed, for search needs one of the three."""
         self.identity_latents = weights.shape.identity_latents
+        self._split = weights.shape.split
         self.tables = CodeTables.from_arrays(weights.tensors, "base_tables")
         self._weights, self._device = weights, device
         self._costs, self._cheapest = _symbol_costs(self.tables)
@@ -30,7 +32,9 @@ class BaseLayer:
     def _analysis(self) -> Net:
         crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
         features = NetInput((2, self._weights.shape.identity), dtype="float32")
-        return self._weights.net("BaseAnalysis", [crops, features], self._device)
+        if self._split:
+            return self._weights.net("BaseAnalysis", [crops, features], self._device)
+        return self._weights.net("IdentityAnalysis", [features], self._device)
 
     @cached_property
     def _identity(self) -> Net:
@@ -39,25 +43,29 @@ class BaseLayer:
 
     @cached_property
     def _synthesis(self) -> Net:
-        return self._weights.net("BaseSynthesis", [NetInput((2, len(self.tables)), dtype="float32")], self._device)
+        name = "BaseSynthesis" if self._split else "IdentityPicture"
+        return self._weights.net(name, [NetInput((2, len(self.tables)), dtype="float32")], self._device)
 
     def encode(self, crops: Image, features: FloatArray) -> list[bytes]:
         """Payloads of crops (N, 256, 256, 3) uint8 and their raw features (N, 128)."""
         payloads: list[bytes] = []
         for i in range(0, len(crops), BATCH):
-            (latents,) = self._analysis(crops[i : i + BATCH], features[i : i + BATCH])
+            part = slice(i, i + BATCH)
+            (latents,) = self._analysis(*([crops[part]] if self._split else []), features[part])
             payloads += [self._pack(row) for row in np.rint(latents).astype(np.int32)]
         return payloads
 
     def _pack(self, symbols: IntArray) -> bytes:
-        """The payload, kept within MAX_BYTES by giving the dearest appearance symbols their most probable values."""
+        """The payload, kept within MAX_BYTES by giving the dearest symbols, of appearance where there are any, their
+        most probable values."""
         data = pack_base(symbols, self.tables)
         if len(data) <= MAX_BYTES:
             return data
         symbols = symbols.copy()
         rows = np.arange(len(symbols))
         cost = self._costs[rows, symbols - self.tables.offsets]
-        cost[: self.identity_latents] = -np.inf
+        if self._split:
+            cost[: self.identity_latents] = -np.inf
         for dimension in np.argsort(-cost, kind="stable"):
             symbols[dimension] = self._cheapest[dimension]
             data = pack_base(symbols, self.tables)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamproc.codec.feature_pictures import LaplacianNet
 from streamproc.codec.networks import AppearanceNet, FeatureCoder, ResidualNet, TextureNet
 from streamproc.codec.shape import PICTURE_SIDE
 from streamproc.codec.weights import CodecWeights
@@ -22,6 +23,18 @@ class BaseAnalysis(nn.Module):
         pictures = _channels_first(crops) / 255
         small = F.avg_pool2d(pictures, pictures.shape[-1] // PICTURE_SIDE)
         return torch.cat([self.identity.analyse(features), self.appearance(small)], dim=1)
+
+
+class IdentityAnalysis(nn.Module):
+    """Raw features (N, 128) -> the base's latents (N, D), not rounded, where the base has no appearance."""
+
+    def __init__(self, weights: CodecWeights) -> None:
+        super().__init__()
+        self.identity = _identity_coder(weights)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The latents."""
+        return self.identity.analyse(features)
 
 
 class IdentitySynthesis(nn.Module):
@@ -50,6 +63,19 @@ class BaseSynthesis(nn.Module):
         """The pictures."""
         identity = self.identity.synthesise(symbols[:, : self.latents])
         return _as_pixels(self.texture(identity, symbols[:, self.latents :])[-1] * 255)
+
+
+class IdentityPicture(nn.Module):
+    """All symbols of a base layer without appearance (N, D) -> pictures (N, 256, 256, 3) uint8."""
+
+    def __init__(self, weights: CodecWeights) -> None:
+        super().__init__()
+        self.identity = _identity_coder(weights)
+        self.texture = weights.fill(LaplacianNet(weights.shape.identity), "texture")
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """The pictures."""
+        return _as_pixels(self.texture(self.identity.synthesise(symbols))[-1] * 255)
 
 
 class ResidualAnalysis(nn.Module):

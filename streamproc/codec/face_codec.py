@@ -12,7 +12,7 @@ from streamproc.codec.bitstream import read_header
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.conventional_layer import RATE_POINTS, ConventionalLayer, decode_files
 from streamproc.codec.enhancement_layer import EnhancementLayer
-from streamproc.codec.trunk import FEATURE_SIZE, load_features
+from streamproc.codec.trunk import FEATURE_SIZE, load_features, load_multi_task
 from streamproc.codec.weights import CodecWeights, load_weights
 from streamproc.errors import CodecError, WeightsError
 from streamproc.inference import Net, pick_device
@@ -20,8 +20,10 @@ from streamproc.types import CROP_SIZE, EnhancementCodec, FaceCode, FloatArray, 
 
 DEFAULT_QUALITY = 2
 BATCH = 32
-PARTS = ("identity", "appearance", "texture", "residual", "hyper_decoder")
+PARTS = ("identity", "texture", "residual", "hyper_decoder")
 """What every codec's weights must hold, told at once and not when the part is first needed."""
+SPLIT_PART, FEATURE_PART = "appearance", "trunk"
+"""What they must hold beside those: with appearance latents, and with a feature that says everything."""
 
 
 class FaceCodec:
@@ -32,7 +34,7 @@ class FaceCodec:
         self.profile: str = weights.profile
         self.codec_id: str = weights.codec_id
         self.calibration: Calibration = weights.calibration
-        for part in PARTS:
+        for part in (*PARTS, SPLIT_PART if weights.shape.split else FEATURE_PART):
             if not any(name.startswith(f"{part}.") for name in weights.tensors):
                 raise WeightsError(f"these weights lack the part '{part}': use a file of this version of streamproc")
         self.base = BaseLayer(weights, device)
@@ -40,6 +42,8 @@ class FaceCodec:
         """The learned one."""
         self._written = self.enhancement if enhancement == "learned" else ConventionalLayer(RATE_POINTS[enhancement])
         self.trunk_id: str = weights.trunk
+        self.shape = weights.shape
+        self._weights = weights
 
     @classmethod
     def load(cls, profile: str = "default", device: str = "auto", enhancement: EnhancementCodec = "learned") -> Self:
@@ -62,7 +66,9 @@ class FaceCodec:
     @cached_property
     def _trunk(self) -> Net:
         """The feature net: needed to code, not to decode or to search, so loaded when first asked for."""
-        return load_features(self.trunk_id, self.device)
+        if self.shape.split:
+            return load_features(self.trunk_id, self.device)
+        return load_multi_task(self._weights, self.device)
 
     def raw_features(self, crops: Image) -> FloatArray:
         """(N, 128) float32 unit-norm features of crops (N, 256, 256, 3) uint8 RGB, before coding."""

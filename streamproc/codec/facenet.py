@@ -31,10 +31,7 @@ class FaceNet(nn.Module):
 
     def fuse(self) -> "FaceNet":
         """The same net, ready to use: batch norms folded into their convolutions, channels last."""
-        for module in self.net.modules():
-            if isinstance(module, BasicConv2d):
-                module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-                module.bn = nn.Identity()
+        fold_norms(self.net)
         return self.eval().to(memory_format=torch.channels_last)
 
 
@@ -50,14 +47,26 @@ class CropFeatures(nn.Module):
         return cast(Tensor, self.trunk(crops.permute(0, 3, 1, 2).float()))
 
 
+def fold_norms(net: nn.Module) -> None:
+    """Nothing; the batch norms of `net`, which is set to evaluation, are folded into their convolutions."""
+    for module in net.eval().modules():
+        if isinstance(module, BasicConv2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.bn = nn.Identity()
+
+
 def prepare(crops: Tensor) -> Tensor:
-    """(N, 3, 160, 160) pictures for the trunk from (N, 3, 256, 256) crops in 0..255: the face window, bicubic,
-    each picture with its own mean 0 and deviation 1 ("prewhitened", davidsandberg/facenet)."""
+    """(N, 3, 160, 160) pictures for the trunk from (N, 3, 256, 256) crops in 0..255: the face window, whitened."""
     size = int(crops.shape[-1])
     x0, y0, x1, y1 = (round(edge * size) for edge in FACE_WINDOW)
-    window = crops[..., y0:y1, x0:x1]
-    small = F.interpolate(window, (INPUT_SIZE, INPUT_SIZE), mode="bicubic", antialias=True, align_corners=False)
+    return whiten(crops[..., y0:y1, x0:x1])[0]
+
+
+def whiten(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """(pictures (N, 3, 160, 160), (N, 2) the means and deviations that they had): of pictures (N, 3, H, W) in 0..255,
+    shrunk bicubically, each with its own mean 0 and deviation 1 ("prewhitened", davidsandberg/facenet)."""
+    small = F.interpolate(pictures, (INPUT_SIZE, INPUT_SIZE), mode="bicubic", antialias=True, align_corners=False)
     small = small.clamp(0, 255)
     deviation, mean = torch.std_mean(small, dim=(1, 2, 3), keepdim=True)
     whitened = (small - mean) / deviation.clamp(min=1 / small[0].numel() ** 0.5)
-    return whitened.contiguous(memory_format=torch.channels_last)
+    return whitened.contiguous(memory_format=torch.channels_last), torch.cat([mean, deviation], dim=1).flatten(1)

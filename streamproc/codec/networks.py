@@ -43,7 +43,7 @@ class _GdnStack(nn.Module):
         self.last = nn.Linear(hidden, outputs)
         self.gdn1, self.gdn2 = gdn(hidden, inverse), gdn(hidden, inverse)
         # Starts silent: the linear path beside it is already a good transform code.
-        _silence(self.last)
+        silence(self.last)
 
     def forward(self, x: Tensor) -> Tensor:
         # A GDN takes (N, C, H, W).
@@ -84,7 +84,7 @@ class AppearanceNet(nn.Module):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1)]
         last = nn.Linear(192 * 16, latents)
         self.layers = nn.Sequential(*layers, nn.Flatten(), last)
-        _silence(last)
+        silence(last)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(N, latents) within +-20, not rounded, of (N, 3, 64, 64)."""
@@ -101,7 +101,7 @@ class TextureNet(nn.Module):
         super().__init__()
         self.linear = nn.Linear(latents, 3 * PICTURE_SIDE**2)
         widths = [identity + latents, 512, 256, 128, 64, 32, 16]
-        self.blocks = nn.ModuleList(_deconvolution(a, b, i == 0) for i, (a, b) in enumerate(itertools.pairwise(widths)))
+        self.blocks = nn.ModuleList(deconvolution(a, b, i == 0) for i, (a, b) in enumerate(itertools.pairwise(widths)))
         self.refine = nn.Sequential(_convolution(128), nn.ReLU(inplace=True), _convolution(128))
         self.guides = nn.ModuleList(
             nn.Conv2d(colours, width, 3, padding=1) for colours, width in [(3, 256), (3, 128), (12, 64)]
@@ -109,7 +109,7 @@ class TextureNet(nn.Module):
         self.to_rgb = nn.ModuleList(nn.Conv2d(width, 12, 3, padding=1) for width in (64, 32, 16))
         for layer in self.to_rgb:
             # Every level begins as what lies under it.
-            _silence(layer)
+            silence(layer)
 
     def forward(self, identity: Tensor, latents: Tensor, levels: int = 3) -> list[Tensor]:
         """The first `levels` of the pictures (N, 3, S, S) in about 0..1, S = 64, 128, 256."""
@@ -127,13 +127,13 @@ class TextureNet(nn.Module):
         return pictures
 
 
-def _silence(layer: nn.Module) -> None:
+def silence(layer: nn.Module) -> None:
     """Nothing; the layer gives zeros until it is trained."""
     nn.init.zeros_(layer.get_parameter("weight"))
     nn.init.zeros_(layer.get_parameter("bias"))
 
 
-def _deconvolution(before: int, after: int, first: bool) -> nn.Sequential:
+def deconvolution(before: int, after: int, first: bool) -> nn.Sequential:
     """To four times the side (`first`) or twice, with batch norm and ReLU."""
     stride, padding = (1, 0) if first else (2, 1)
     layer = nn.ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False)

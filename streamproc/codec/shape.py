@@ -30,3 +30,13 @@ class CodecShape:
     def as_dict(self) -> dict[str, int]:
         """The sizes by name."""
         return asdict(self)
+
+    @property
+    def split(self) -> bool:
+        """Whether the base layer has appearance latents beside identity. Without them all comes from one multi-task
+        feature, as in the paper: the picture, too, and the enhancement is told nothing but it."""
+        return self.appearance_latents > 0
+
+
+SHAPES = {"default": CodecShape(), "paper": CodecShape(identity_latents=128, appearance_latents=0)}
+"""The profiles that come with streamproc."""

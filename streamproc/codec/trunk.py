@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from streamproc.codec.facenet import FaceNet
+    from streamproc.codec.weights import CodecWeights
 
 FEATURE_SIZE = 128
 CONVERSION = 1
-"""Counts the changes to what `CropFeatures` computes: another number, and the net is converted anew."""
+"""Counts the changes to what `CropFeatures` and `MultiTaskFeatures` compute: another number, and the nets are
+converted anew."""
 
 
 def trunk_path() -> Path:
@@ -57,3 +59,15 @@ def load_features(expected: str, device: str) -> Net:
 
     crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
     return load_net(f"facenet-{CONVERSION}-{expected}", build, [crops], device)
+
+
+def load_multi_task(weights: "CodecWeights", device: str) -> Net:
+    """As `load_features`, for a codec whose weights hold a top of their own for the trunk (Eq. 1)."""
+
+    def build() -> "nn.Module":
+        from streamproc.codec.multi_task import MultiTaskFeatures, MultiTaskTop
+
+        return MultiTaskFeatures(load_trunk(weights.trunk), weights.fill(MultiTaskTop(), "trunk"))
+
+    crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
+    return load_net(f"multi-task-{CONVERSION}-{weights.codec_id}", build, [crops], device)

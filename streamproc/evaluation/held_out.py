@@ -17,7 +17,7 @@ from streamproc.training.calibration import pair_similarities
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.loop import Progress
 from streamproc.training.texture import MIN_VISIBLE
-from streamproc.types import FloatArray
+from streamproc.types import Array, FloatArray
 
 FACES = 500
 FALSE_ALARMS = 1e-3
@@ -65,14 +65,17 @@ def evaluate(faces: Path, codec: FaceCodec, count: int, progress: Progress) -> H
 def _pictures(data: TrainingFaces, codec: FaceCodec, count: int, progress: Progress) -> Iterator[PictureRow]:
     held, seen = data.held_out(), data.visible >= MIN_VISIBLE
     rows = {"held out": np.flatnonzero(held & seen)[:count], "trained on": np.flatnonzero(~held & seen)[:count]}
-    bases = codec.base.encode(data.crops[rows["held out"]], data.features[rows["held out"]])
+    crops = data.crops[rows["held out"]]
+    bases = codec.base.encode(crops, _raw(data, codec, rows["held out"]))
     whole, identity = float(base_bits(codec, bases).mean()), float(identity_bits(codec, bases).mean())
     training = data.crops[~held][:COMPONENT_FACES]
     methods: dict[str, PictureMethod] = {
         "base layer": Ours(codec, None),
-        "components in the appearance's bits": PrincipalComponents(training, COMPONENT_SIZE, whole - identity),
         "components in all of the bits": PrincipalComponents(training, COMPONENT_SIZE, whole),
     }
+    if codec.shape.split:
+        appearance = PrincipalComponents(training, COMPONENT_SIZE, whole - identity)
+        methods["components in the appearance's bits"] = appearance
     for n, (name, method) in enumerate(methods.items()):
         for kind, chosen in rows.items():
             coded = method.code(data.crops[chosen])
@@ -83,15 +86,23 @@ def _pictures(data: TrainingFaces, codec: FaceCodec, count: int, progress: Progr
 
 def _features(data: TrainingFaces, codec: FaceCodec) -> Iterator[FeatureRow]:
     named = data.held_out() & (data.identities != NO_IDENTITY)
-    raw, identities = data.features[named], data.identities[named]
+    raw, identities = _raw(data, codec, named), data.identities[named]
     yield FeatureRow("feature before coding", 32.0 * raw.shape[1], _tar(raw, identities))
     bases = codec.base.encode(data.crops[named], raw)
     bits = float(identity_bits(codec, bases).mean())
     yield FeatureRow("identity of the base layer", bits, _tar(codec.features(bases), identities))
+    if not codec.shape.split:
+        # Its feature's own training set would take the trunk ten minutes.
+        return
     klt = ScalarCoder(bits, transform=True)
     klt.fit(data.features[~data.held_out()], data.identities[~data.held_out()])
     payloads = klt.encode(raw)
     yield FeatureRow("Karhunen-Loeve transform", klt.ideal_bits(payloads), _tar(klt.decode(payloads), identities))
+
+
+def _raw(data: TrainingFaces, codec: FaceCodec, rows: Array) -> FloatArray:
+    """Features before coding of some faces: the pretrained trunk's lie with them, another's are computed."""
+    return data.features[rows] if codec.shape.split else codec.raw_features(data.crops[rows])
 
 
 def _tar(features: FloatArray, identities: npt.NDArray[np.int64]) -> float:

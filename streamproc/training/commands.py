@@ -1,4 +1,7 @@
-"""The training commands: `train PART`, in the order faces, feature, texture, residual, export; rates for evaluation."""
+"""The training commands: `train PART`, in the order faces, feature, texture, residual, export; rates for evaluation.
+
+The profile "paper" has a part more, trunk, before feature. Its parts lie in WORK/paper.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,9 +11,10 @@ import torch
 
 from streamproc.codec.trunk import load_trunk
 from streamproc.faces.finder import FaceFinder
-from streamproc.training import export, feature, rates, residual, texture
+from streamproc.training import export, feature, laplacian, rates, residual, structured, texture, trunk
 from streamproc.training.data import SHARD, load_faces, pictures, prepare
 from streamproc.training.loop import Plan, Progress, TrainResult
+from streamproc.training.trunk import TEXTURE_WEIGHT
 
 MIN_FACE = 60
 """Faces fill most of a training picture: nothing smaller is looked for."""
@@ -20,7 +24,7 @@ MIN_FACE = 60
 class TrainOptions:
     """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
     on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual
-    net without a base layer."""
+    net without a base layer, `profile` whose parts are trained, `texture_weight` W of Eq. 1."""
 
     data: Path
     work: Path
@@ -29,6 +33,13 @@ class TrainOptions:
     steps: int | None = None
     threads: int = 1
     alone: bool = False
+    profile: str = "default"
+    texture_weight: float = TEXTURE_WEIGHT
+
+    @property
+    def parts(self) -> Path:
+        """Where the trained parts lie."""
+        return self.work if self.profile == "default" else self.work / self.profile
 
     @property
     def faces(self) -> Path:
@@ -50,20 +61,30 @@ def train_faces(options: TrainOptions, progress: Progress) -> TrainResult:
     return TrainResult("faces", -(-total // SHARD), 0.0, str(options.faces), {"pictures": total, "faces": kept})
 
 
+def train_trunk(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Trains the multi-task feature."""
+    weight = options.texture_weight
+    return trunk.train(options.faces, options.parts, options.plan(TRUNK), progress, options.device, weight)
+
+
 def train_feature(options: TrainOptions, progress: Progress) -> TrainResult:
-    """Trains the identity feature's coder."""
-    return feature.train(options.faces, options.work, options.plan(FEATURE), progress, options.device)
+    """Trains the feature's coder."""
+    train, plan = (feature.train, FEATURE) if options.profile == "default" else (structured.train, STRUCTURED)
+    return train(options.faces, options.parts, options.plan(plan), progress, options.device)
 
 
 def train_texture(options: TrainOptions, progress: Progress) -> TrainResult:
-    """Trains appearance and texture nets."""
-    return texture.train(options.faces, options.work, options.plan(TEXTURE), progress, options.device)
+    """Trains the texture net, and the appearance net where there is one."""
+    train, plan = (texture.train, TEXTURE) if options.profile == "default" else (laplacian.train, LAPLACIAN)
+    return train(options.faces, options.parts, options.plan(plan), progress, options.device)
 
 
 def train_residual(options: TrainOptions, progress: Progress) -> TrainResult:
     """Trains the enhancement layer, or its net alone, which is exported at once: nothing else needs it."""
     plan = options.plan(RESIDUAL)
-    result = residual.train(options.faces, options.work, plan, progress, options.device, options.alone)
+    result = residual.train(
+        options.faces, options.parts, plan, progress, options.device, options.alone, options.profile
+    )
     return replace(result, checkpoint=str(export.export_alone(options.work))) if options.alone else result
 
 
@@ -74,15 +95,19 @@ def train_rates(options: TrainOptions, progress: Progress) -> TrainResult:
 
 def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
     """Writes the weights file."""
-    return export.export(options.faces, options.work)
+    return export.export(options.faces, options.parts, options.profile)
 
 
 FEATURE = Plan(steps=2000, batch=256, rate=1e-3)
+TRUNK = Plan(steps=300, batch=128, rate=3e-4, slow="top")
+STRUCTURED = Plan(steps=600, batch=128, rate=3e-4, slow="linear")
+LAPLACIAN = Plan(steps=2500, batch=32, rate=1e-3, slow="linear")
 TEXTURE = Plan(steps=5000, batch=32, rate=5e-4, slow="linear")
 RESIDUAL = Plan(steps=6000, batch=8, rate=5e-4)
 
 PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "faces": train_faces,
+    "trunk": train_trunk,
     "feature": train_feature,
     "texture": train_texture,
     "residual": train_residual,

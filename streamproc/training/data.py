@@ -108,15 +108,33 @@ def load_faces(out: Path, limit: int | None = None, crops: bool = True) -> Train
     shards = sorted(out.glob("shard-*.npz"))
     if not shards:
         raise SourceNotFound(f"{out} holds no prepared faces: run `train faces` first")
-    columns: dict[str, list[Array]] = {}
-    count = 0
+    sizes: list[int] = []
     for shard in shards:
         with np.load(shard) as arrays:
-            faces = len(arrays["identities"])
-            for name in arrays.files:
-                whole = crops or name != "crops"
-                columns.setdefault(name, []).append(arrays[name] if whole else np.zeros((faces, 0, 0, 3), np.uint8))
-            count += faces
-        if limit is not None and count >= limit:
+            sizes.append(len(arrays["identities"]))
+        if limit is not None and sum(sizes) >= limit:
             break
-    return TrainingFaces(**{name: np.concatenate(parts)[:limit] for name, parts in columns.items()})
+    total = sum(sizes) if limit is None else min(limit, sum(sizes))
+    columns: dict[str, Array] = {}
+    for number, start in enumerate(np.cumsum([0, *sizes[:-1]]).tolist()):
+        with np.load(shards[number]) as arrays:
+            for name in arrays.files:
+                if name == "crops" and not crops:
+                    columns.setdefault(name, np.zeros((total, 0, 0, 3), np.uint8))
+                    continue
+                part = arrays[name][: total - start]
+                _put(columns, name, part, start, total)
+    return TrainingFaces(**columns)
+
+
+def _put(columns: dict[str, Array], name: str, part: Array, start: int, total: int) -> None:
+    """Nothing; the part lies in its column of `total` rows. Columns are filled in place: a list of parts and the whole
+    made of it would be twice four gigabytes."""
+    column = columns.get(name)
+    if column is None or column.dtype.itemsize < part.dtype.itemsize:
+        # Names are as wide as the longest of their shard.
+        wider = np.empty((total, *part.shape[1:]), part.dtype)
+        if column is not None:
+            wider[:start] = column[:start]
+        column = columns[name] = wider
+    column[start : start + len(part)] = part

@@ -20,21 +20,19 @@ from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_context import IntegerContext
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.profiles import shipped_folder
-from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE, CodecShape
+from streamproc.codec.shape import LATENT_LIMIT, SHAPES, CodecShape
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
+from streamproc.training.base_parts import TrainedBase, density, trained_parts
 from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
-from streamproc.training.data import NO_IDENTITY, load_faces
-from streamproc.training.feature import trained_identity
+from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.loop import TrainResult
-from streamproc.training.losses import shrink
 from streamproc.training.residual import Hyperprior, trained_residual
-from streamproc.training.texture import as_pictures, trained_base, usable
+from streamproc.training.texture import usable
 from streamproc.types import Array
 
 PART = "export"
-PROFILE = "default"
 PRIOR_WEIGHT = 200.0
 """Faces that the learned entropy model counts for against the counted symbols of the training faces."""
 HYPER_LIMIT = 48
@@ -48,35 +46,32 @@ LARGE_FROM = 4096
 """Weight matrices with more entries than this are stored in fewer bits."""
 
 
-def export(faces: Path, work: Path) -> TrainResult:
+def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
     """Writes the weights file of the profile from the finished runs in `work`, and measures it on held-out faces."""
     started = time.monotonic()
-    identity, base, residual = trained_identity(work), trained_base(work), trained_residual(work)
+    base, residual = trained_parts(work, profile), trained_residual(work, profile=profile)
     data = load_faces(faces)
-    tensors: dict[str, Tensor] = {}
-    tensors |= named("identity", identity.coder)
-    for prefix, large in [("appearance", base.appearance), ("texture", base.texture)]:
-        tensors |= named(prefix, large, _as_bytes)
+    features = base.features(data)
     rows = usable(data)[:TABLE_FACES]
-    pictures = torch.from_numpy(data.crops)[rows]
-    small = torch.cat([shrink(as_pictures(pictures[i : i + 256]), PICTURE_SIDE) for i in range(0, len(pictures), 256)])
-    with torch.no_grad():
+    tensors: dict[str, Tensor] = {}
+    for prefix, net in base.nets().items():
         # Weights as they are stored are what will code: the tables are counted with them.
-        _take_bytes(base.appearance)
-        latents = [identity.coder.analyse(torch.from_numpy(data.features)[rows]), base.latents(small)]
-    priors = [density(identity.prior, LATENT_LIMIT), base.prior.density().double().numpy()]
-    tensors |= table_tensors("base_tables", _base_tables(priors, latents))
+        tensors |= named(prefix, net, STORED.get(prefix))
+        if STORED.get(prefix) is _as_bytes:
+            _take_bytes(net)
+    tensors |= table_tensors("base_tables", _base_tables(base.densities(), _latents(base, data, features, rows)))
     tensors |= residual_tensors(residual)
     trunk = tensors_hash(load_file(trunk_path()))
-    target = shipped_folder() / f"{PROFILE}.safetensors"
+    target = shipped_folder() / f"{profile}.safetensors"
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    weights = CodecWeights(PROFILE, CodecShape(), trunk, Calibration(1.0, 0.0), arrays)
+    weights = CodecWeights(profile, SHAPES[profile], trunk, Calibration(1.0, 0.0), arrays)
     codec = FaceCodec(weights, "cpu")
     labelled = data.held_out() & (data.identities != NO_IDENTITY)
-    bases = codec.base.encode(data.crops[labelled], data.features[labelled])
+    raw = features.numpy()
+    bases = codec.base.encode(data.crops[labelled], raw[labelled])
     decoded = codec.features(bases)
     grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
-    strangers = codec.features(codec.base.encode(data.crops[grouped], data.features[grouped]))
+    strangers = codec.features(codec.base.encode(data.crops[grouped], raw[grouped]))
     same, _ = pair_similarities(decoded, data.identities[labelled])
     groups = strangers_alike(strangers, data.names[grouped])
     calibration = calibrate(same, groups)
@@ -86,7 +81,7 @@ def export(faces: Path, work: Path) -> TrainResult:
     metrics = {
         "base_bytes_mean": float(np.mean(lengths)),
         "base_bytes_max": float(np.max(lengths)),
-        "tar_raw_far_1e-3": _tar(data.features[labelled], data.identities[labelled]),
+        "tar_raw_far_1e-3": _tar(raw[labelled], data.identities[labelled]),
         "tar_decoded_far_1e-3": _tar(decoded, data.identities[labelled]),
         # How alike 1 pair in 100 of strangers is, in the group where they are least and most alike.
         "strangers_p99_least": min(ninety_ninth),
@@ -101,12 +96,14 @@ def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
     """All that coding with a trained hyperprior takes: nets, tables, integer hyper-decoder."""
     scales = get_scale_table(*SCALE_RANGE, SCALE_LEVELS)
     hyper_decoder = IntegerHyperDecoder.from_float(*residual.hyper_layers, scales)
-    context = IntegerContext.from_float(*residual.context_layers, hyper_decoder.thresholds)
+    arrays = {f"hyper_decoder.{name}": array for name, array in hyper_decoder.to_arrays().items()}
+    if residual.context_layers:
+        context = IntegerContext.from_float(*residual.context_layers, hyper_decoder.thresholds)
+        arrays |= {f"context.{name}": array for name, array in context.to_arrays().items()}
     return (
         table_tensors("hyper_tables", _hyper_tables(residual.hyper_prior))
         | table_tensors("latent_tables", _latent_tables(scales))
-        | {f"hyper_decoder.{n}": torch.from_numpy(array) for n, array in hyper_decoder.to_arrays().items()}
-        | {f"context.{n}": torch.from_numpy(array) for n, array in context.to_arrays().items()}
+        | {name: torch.from_numpy(array) for name, array in arrays.items()}
         | named("residual", residual.net, as_halves)
     )
 
@@ -145,6 +142,10 @@ def _as_bytes(name: str, matrix: Tensor) -> dict[str, Tensor]:
     return {name: torch.from_numpy(small), name + SCALE: torch.from_numpy(scale)}
 
 
+STORED: dict[str, Stored] = {"appearance": _as_bytes, "texture": _as_bytes, "trunk": as_halves}
+"""How the large matrices of the base's nets are stored; those of others as they are."""
+
+
 def named(prefix: str, net: nn.Module, large: Stored | None = None) -> dict[str, Tensor]:
     """A net's tensors under `prefix.`, its matrices of many weights as `large` stores them, its GDNs as beta and gamma
     alone."""
@@ -177,17 +178,16 @@ def table_tensors(prefix: str, tables: CodeTables) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def density(prior: EntropyBottleneck, limit: int) -> Array:
-    """(C, 2 * limit + 1) the entropy model's probability of each integer within +-limit."""
-    grid = torch.arange(-limit, limit + 1, dtype=torch.float32).expand(prior.channels, 1, -1)
-    likelihood, _, _ = prior._likelihood(grid)
-    density: Array = likelihood[:, 0].double().numpy()
-    return density
+def _latents(base: TrainedBase, data: TrainingFaces, features: Tensor, rows: Tensor) -> Tensor:
+    """(K, D) the base layer's latents of some faces."""
+    crops = torch.from_numpy(data.crops)
+    return torch.cat([base.latents(crops[part].permute(0, 3, 1, 2), features[part]) for part in torch.split(rows, 256)])
 
 
-def _base_tables(densities: list[Array], latents: list[Tensor]) -> CodeTables:
+def _base_tables(densities: list[Array], latents: Tensor) -> CodeTables:
     """Tables of every latent dimension of the base layer."""
-    found = [symbol_counts(density, latent) for density, latent in zip(densities, latents, strict=True)]
+    parts = torch.split(latents, [len(part) for part in densities], dim=1)
+    found = [symbol_counts(expected, latent) for expected, latent in zip(densities, parts, strict=True)]
     offsets = np.concatenate([offsets for _, offsets in found])
     return CodeTables.from_counts([row for rows, _ in found for row in rows], offsets)
 
@@ -197,9 +197,9 @@ def symbol_counts(densities: Array, latents: Tensor) -> tuple[list[Array], Array
     learned entropy model's `densities` (D, 41) of the integers within +-20."""
     symbols = latents.round().long().numpy() + LATENT_LIMIT
     rows = []
-    for column, density in zip(symbols.T, densities, strict=True):
+    for column, expected in zip(symbols.T, densities, strict=True):
         counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
-        rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * density / density.sum()))
+        rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * expected / expected.sum()))
     return rows, np.full(len(rows), -LATENT_LIMIT, np.int32)
 
 

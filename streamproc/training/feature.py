@@ -50,18 +50,18 @@ def identity_net(shape: CodecShape) -> CodedVector:
     return CodedVector(shape.identity, shape.identity_latents)
 
 
-def start_at_klt(net: CodedVector, features: FloatArray, step: float = START_STEP) -> None:
+def start_at_klt(coder: FeatureCoder, features: FloatArray, step: float = START_STEP) -> None:
     """Sets the linear path to the Karhunen-Loeve transform of `features` (N, D) with one uniform step: what training
     has to improve on."""
     mean = features.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
-    basis = torch.from_numpy(np.ascontiguousarray(vectors[:, ::-1][:, : net.coder.linear_in.out_features].T)).float()
+    basis = torch.from_numpy(np.ascontiguousarray(vectors[:, ::-1][:, : coder.linear_in.out_features].T)).float()
     centre = torch.from_numpy(mean).float()
     with torch.no_grad():
-        net.coder.linear_in.weight.copy_(basis / step)
-        net.coder.linear_in.bias.copy_(-(basis @ centre) / step)
-        net.coder.linear_out.weight.copy_(basis.T * step)
-        net.coder.linear_out.bias.copy_(centre)
+        coder.linear_in.weight.copy_(basis / step)
+        coder.linear_in.bias.copy_(-(basis @ centre) / step)
+        coder.linear_out.weight.copy_(basis.T * step)
+        coder.linear_out.bias.copy_(centre)
 
 
 def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
@@ -70,7 +70,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     data = load_faces(faces)
     features = data.features[~data.held_out()]
     net = identity_net(CodecShape())
-    start_at_klt(net, features)
+    start_at_klt(net.coder, features)
     net.to(device)
     table = torch.from_numpy(features).to(device)
 

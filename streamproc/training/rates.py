@@ -16,8 +16,9 @@ from streamproc.codec.networks import Gdn
 from streamproc.codec.shape import LATENT_LIMIT
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
+from streamproc.training.base_parts import density
 from streamproc.training.data import load_faces
-from streamproc.training.export import as_halves, density, named, symbol_counts, table_tensors
+from streamproc.training.export import as_halves, named, symbol_counts, table_tensors
 from streamproc.training.feature import CodedVector, start_at_klt
 from streamproc.training.loop import Plan, Progress, TrainResult, fit
 
@@ -63,7 +64,7 @@ def _train(table: Tensor, rate: int, price: float, work: Path, plan: Plan, progr
     torch.manual_seed(plan.seed)
     net = CodedVector(FEATURE, LATENTS)
     net.coder = rate_net(GDN)
-    start_at_klt(net, table.cpu().numpy(), (STEP_SQUARED * price) ** 0.5)
+    start_at_klt(net.coder, table.cpu().numpy(), (STEP_SQUARED * price) ** 0.5)
     net.to(table.device)
 
     def losses(step: int) -> dict[str, Tensor]:

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 from streamproc.codec.integer_context import first_half
 from streamproc.codec.networks import ResidualNet
-from streamproc.codec.shape import HYPER_STRIDE, PICTURE_SIDE, CodecShape
+from streamproc.codec.shape import HYPER_STRIDE, SHAPES, CodecShape
 from streamproc.training.alone import ALONE
+from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.data import load_faces
-from streamproc.training.feature import trained_identity
-from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
-from streamproc.training.losses import satd, shrink
-from streamproc.training.texture import trained_base, usable
+from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit, load_trained
+from streamproc.training.losses import satd
+from streamproc.training.texture import usable
 from streamproc.types import CROP_SIZE, Image
 
 PART = "residual"
@@ -52,6 +52,8 @@ class Hyperprior(nn.Module):
         n, m, width = shape.channels, shape.residual_latents, 2 * shape.channels
         self.side = CROP_SIZE // HYPER_STRIDE
         self.net = ResidualNet(n, m, shape.qualities, GDN)
+        self.told = shape.split
+        """Whether it has means and a context and is told the base's symbols; the paper's hyperprior has neither."""
         self.base = nn.Linear(shape.base_latents, n * self.side**2)
         nn.init.zeros_(self.base.weight)
         nn.init.zeros_(self.base.bias)
@@ -63,8 +65,13 @@ class Hyperprior(nn.Module):
         known, mix = nn.Conv2d(m, width, 5, padding=2), nn.Conv2d(n, width, 1)
         out = nn.Conv2d(width, 2 * m, 1)
         nn.init.zeros_(out.weight)
-        self.context = nn.ModuleList([known, mix, out])
-        self.context_layers = (known, mix, out)
+        self.context = nn.ModuleList([known, mix, out] if self.told else [])
+        self.context_layers = (known, mix, out) if self.told else None
+        if not self.told:
+            # What is not used is not trained either, and stays at zero.
+            self.base.requires_grad_(False)
+            for name in ("weight", "bias"):
+                nn.init.zeros_(last.get_parameter(name)[m:])
         self.hyper_prior, self.prior = EntropyBottleneck(n), GaussianConditional(None)
 
     def forward(self, residual: Tensor, quality: Tensor, symbols: Tensor, corner: tuple[int, int]) -> ResidualOutput:
@@ -86,10 +93,13 @@ class Hyperprior(nn.Module):
         return ResidualOutput(self.net.picture(_rounded(latent - means) + means, quality).float(), bits)
 
     def _model(self, hyper: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Scales and means (N, M, h, w) of the latent, those of its second half seeing the first (checkerboard)."""
+        """Scales and means (N, M, h, w) of the latent, those of its second half seeing the first (checkerboard); zero
+        means where it is told nothing."""
         hidden = self.hyper_hidden(hyper)
         parameters = self.last(hidden).float()
-        means = parameters.chunk(2, dim=1)[1]
+        scales, means = parameters.chunk(2, dim=1)
+        if not self.told:
+            return scales, torch.zeros_like(scales)
         first = torch.from_numpy(first_half(latent.shape[-1])).to(latent.device)
         known, mix, out = self.context
         seen = (_rounded(latent - means) + means) * first
@@ -130,16 +140,14 @@ def seen_crops(crops: Image, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def coded_faces(crops: Tensor, features: Tensor, work: Path, progress: Progress) -> CodedFaces:
+def coded_faces(crops: Tensor, features: Tensor, base: TrainedBase, progress: Progress) -> CodedFaces:
     """Crops (N, 3, 256, 256) uint8 with what their base layers say and show."""
-    identity, base = trained_identity(work), trained_base(work)
     shown = torch.empty_like(crops)
     symbols: list[Tensor] = []
     for i in range(0, len(crops), 32):
-        latents = base.latents(shrink(crops[i : i + 32].float() / 255, PICTURE_SIDE))
-        feature = features[i : i + 32]
-        shown[i : i + 32] = (base.picture(identity.rounded(feature), latents) * 255).round().to(torch.uint8)
-        symbols.append(torch.cat([identity.coder.analyse(feature).round(), latents], dim=1))
+        said = base.latents(crops[i : i + 32], features[i : i + 32]).round()
+        shown[i : i + 32] = (base.picture(said) * 255).round().to(torch.uint8)
+        symbols.append(said)
         progress("base pictures", min(i + 32, len(crops)), len(crops))
     return CodedFaces(crops, shown, torch.cat(symbols))
 
@@ -152,20 +160,30 @@ def uncoded_faces(crops: Tensor) -> CodedFaces:
 
 
 def train(
-    faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", alone: bool = False
+    faces: Path,
+    work: Path,
+    plan: Plan,
+    progress: Progress,
+    device: str = "cpu",
+    alone: bool = False,
+    profile: str = "default",
 ) -> TrainResult:
-    """Trains the residual net on 128x128 patches of what the trained base layer leaves over; `alone`: of the faces
-    themselves, for comparison."""
+    """Trains the residual net on 128x128 patches of what the trained base layer of a profile leaves over; `alone`: of
+    the faces themselves, for comparison."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
     crops = seen_crops(data.crops[rows.numpy()], plan.seed)
-    features = torch.from_numpy(data.features)[rows]
+    base = None if alone else trained_parts(work, profile)
+    features = base.features(data)[rows] if base else torch.empty(0)
     del data  # 4 GB that nothing needs any more
-    coded = uncoded_faces(crops) if alone else coded_faces(crops, features, work, progress)
+    coded = coded_faces(crops, features, base, progress) if base else uncoded_faces(crops)
     low, high = _ranges(coded)
     prices = torch.tensor(BIT_PRICES, device=device)
-    net = Hyperprior(CodecShape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = Hyperprior(SHAPES[profile])
+    if not net.told:
+        _start_at_default(net, checkpoint_path(work.parent, PART))
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(coded.crops), (plan.batch,))
@@ -193,6 +211,20 @@ def train(
     return fit(ALONE if alone else PART, net, losses, work, plan, progress)
 
 
+def _start_at_default(net: Hyperprior, path: Path) -> None:
+    """Nothing; `net`, which is told nothing, begins where the default profile's arrived, if that is in the same work
+    folder: its nets for analysis and synthesis know residuals already."""
+    if not path.exists():
+        return
+    there, here = torch.load(path, weights_only=True)["net"], net.state_dict()
+    means = len(net.last.weight) // 2
+    for name in ("last.weight", "last.bias"):
+        there[name][means:] = 0
+    # The base's symbols are others, and there is no context.
+    fitting = {name: tensor for name, tensor in there.items() if name in here and not name.startswith("base.")}
+    net.load_state_dict(fitting, strict=False)
+
+
 def _ranges(coded: CodedFaces) -> tuple[Tensor, Tensor]:
     """(N, 1, 1, 1) float least and greatest differences of the crops and their base pictures."""
     rests = (crop.short() - shown.short() for crop, shown in zip(coded.crops, coded.shown, strict=True))
@@ -200,8 +232,8 @@ def _ranges(coded: CodedFaces) -> tuple[Tensor, Tensor]:
     return ends[:, 0, None, None, None], ends[:, 1, None, None, None]
 
 
-def trained_residual(work: Path, part: str = PART) -> Hyperprior:
+def trained_residual(work: Path, part: str = PART, profile: str = "default") -> Hyperprior:
     """The residual net of a finished run, of PART or ALONE."""
-    net = Hyperprior(CodecShape())
+    net = Hyperprior(SHAPES[profile])
     load_trained(net, work, part)
     return net

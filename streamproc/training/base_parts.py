@@ -1,0 +1,117 @@
+"""The trained base layer of either profile, as the residual's training and the export need it."""
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from compressai.entropy_models import EntropyBottleneck
+from torch import Tensor, nn
+
+from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE
+from streamproc.training.data import TrainingFaces
+from streamproc.training.feature import trained_identity
+from streamproc.training.laplacian import trained_laplacian
+from streamproc.training.losses import shrink
+from streamproc.training.structured import trained_structured
+from streamproc.training.texture import trained_base
+from streamproc.training.trunk import stored_features, trained_trunk
+from streamproc.types import Array
+
+
+class TrainedBase(Protocol):
+    """A base layer out of its finished runs."""
+
+    def features(self, data: TrainingFaces) -> Tensor:
+        """(N, 128) the raw features that it codes, of all training faces."""
+        ...
+
+    def latents(self, crops: Tensor, features: Tensor) -> Tensor:
+        """(N, D) not rounded, of crops (N, 3, 256, 256) uint8 and their raw features (N, 128)."""
+        ...
+
+    def picture(self, symbols: Tensor) -> Tensor:
+        """(N, 3, 256, 256) in 0..1 of the rounded latents (N, D)."""
+        ...
+
+    def densities(self) -> list[Array]:
+        """The learned probabilities of the integers within +-20, (D, 41) in parts that follow one another."""
+        ...
+
+    def nets(self) -> dict[str, nn.Module]:
+        """What the weights file holds in full precision or as bytes, by name."""
+        ...
+
+
+class SplitBase:
+    """Identity and appearance."""
+
+    def __init__(self, work: Path) -> None:
+        self._identity, self._base = trained_identity(work), trained_base(work)
+
+    def features(self, data: TrainingFaces) -> Tensor:
+        """Those of the pretrained trunk."""
+        return torch.from_numpy(data.features)
+
+    def latents(self, crops: Tensor, features: Tensor) -> Tensor:
+        """Identity's, then appearance's."""
+        small = shrink(crops.float() / 255, PICTURE_SIDE)
+        return torch.cat([self._identity.coder.analyse(features), self._base.appearance(small)], dim=1)
+
+    def picture(self, symbols: Tensor) -> Tensor:
+        """The texture net's."""
+        count = self._identity.coder.linear_in.out_features
+        identity = self._identity.coder.synthesise(symbols[:, :count])
+        return self._base.picture(identity, symbols[:, count:])
+
+    def densities(self) -> list[Array]:
+        """Of the two entropy models."""
+        appearance: Array = self._base.prior.density().double().numpy()
+        return [density(self._identity.prior, LATENT_LIMIT), appearance]
+
+    def nets(self) -> dict[str, nn.Module]:
+        """Three nets."""
+        base = self._base
+        return {"identity": self._identity.coder, "appearance": base.appearance, "texture": base.texture}
+
+
+class FeatureBase:
+    """The multi-task feature alone."""
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._coded, self._texture = trained_structured(work), trained_laplacian(work)
+
+    def features(self, data: TrainingFaces) -> Tensor:
+        """Those of the tuned trunk."""
+        return stored_features(self._work)
+
+    def latents(self, crops: Tensor, features: Tensor) -> Tensor:
+        """The feature's."""
+        return self._coded.coder.analyse(features)
+
+    def picture(self, symbols: Tensor) -> Tensor:
+        """The texture net's."""
+        return torch.clamp(self._texture(self._coded.coder.synthesise(symbols))[-1], 0, 1)
+
+    def densities(self) -> list[Array]:
+        """Of the entropy model."""
+        probabilities: Array = self._coded.prior.density().double().numpy()
+        return [probabilities]
+
+    def nets(self) -> dict[str, nn.Module]:
+        """Three nets."""
+        return {"identity": self._coded.coder, "texture": self._texture, "trunk": trained_trunk(self._work).top}
+
+
+def trained_parts(work: Path, profile: str) -> TrainedBase:
+    """The base layer of a profile, from its runs in `work`; raises WeightsError where one is missing."""
+    return SplitBase(work) if profile == "default" else FeatureBase(work)
+
+
+@torch.no_grad()
+def density(prior: EntropyBottleneck, limit: int) -> Array:
+    """(C, 2 * limit + 1) the entropy model's probability of each integer within +-limit."""
+    grid = torch.arange(-limit, limit + 1, dtype=torch.float32).expand(prior.channels, 1, -1)
+    likelihood, _, _ = prior._likelihood(grid)
+    density: Array = likelihood[:, 0].double().numpy()
+    return density
