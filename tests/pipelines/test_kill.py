@@ -116,7 +116,8 @@ def test_interrupted(
     how: signal.Signals, tmp_path: Path, clip: Clip, weights: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
     """Ctrl-C reaches the whole group, SIGTERM its leader: exit code 130, no process or memory left, tracks whole."""
-    path = str(clip("clip.mp4", STORY))
+    # Long enough to be still under way when the signal comes, however busy the machine is.
+    path = str(clip("clip.mp4", STORY * 4))
     archive = tmp_path / "x.db"
     before = _shared_memory()
     process = _start(started, str(HERE / "fake_cli.py"), str(archive), str(weights), path)
