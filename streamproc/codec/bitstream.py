@@ -153,10 +153,7 @@ def pack_enhancement(enhancement: Enhancement, indexes: IntArray, tables: Enhanc
     for turn in tables.turns:
         encoder.encode(enhancement.latent[:, turn], indexes[:, turn], tables.latent)
     crc = _checksum(base, header, enhancement.hyper, enhancement.latent)
-    data = header + crc.to_bytes(_CRC_BYTES, "big") + encoder.finish()
-    if len(data) > MAX_ENHANCEMENT_BYTES:
-        raise CodecError(f"This enhancement takes {len(data)} bytes, above the format's {MAX_ENHANCEMENT_BYTES}.")
-    return data
+    return _payload(header, crc, encoder.finish())
 
 
 def read_header(data: bytes) -> EnhancementHeader:
@@ -209,10 +206,7 @@ def pack_file(file: PictureFile, base: bytes) -> bytes:
     Raises CodecError where it is too long.
     """
     header = _pack_header(file.header)
-    data = header + _file_checksum(base, header, file.data).to_bytes(_CRC_BYTES, "big") + file.data
-    if len(data) > MAX_ENHANCEMENT_BYTES:
-        raise CodecError(f"This enhancement takes {len(data)} bytes, above the format's {MAX_ENHANCEMENT_BYTES}.")
-    return data
+    return _payload(header, _file_checksum(base, header, file.data), file.data)
 
 
 def unpack_file(data: bytes, base: bytes) -> PictureFile:
@@ -231,6 +225,14 @@ def _pack_header(header: EnhancementHeader) -> bytes:
     first = (FILE_VERSION if codec else SYMBOLS_VERSION) << 5 | int(header.standalone) << 4 | header.quality
     ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS | codec << _HEAD_BITS | header.head
     return bytes([first]) + ranges.to_bytes(_RANGE_BYTES - 1, "big")
+
+
+def _payload(header: bytes, crc: int, body: bytes) -> bytes:
+    """The parts of an enhancement in their order; raises CodecError where they are too long."""
+    data = header + crc.to_bytes(_CRC_BYTES, "big") + body
+    if len(data) > MAX_ENHANCEMENT_BYTES:
+        raise CodecError(f"This enhancement takes {len(data)} bytes, above the format's {MAX_ENHANCEMENT_BYTES}.")
+    return data
 
 
 def _checksum(base: bytes, header: bytes, hyper: IntArray, latent: IntArray) -> int:

@@ -13,14 +13,13 @@ from streamproc.evaluation.coded_set import base_bits, identity_bits
 from streamproc.evaluation.feature_coders import ScalarCoder
 from streamproc.evaluation.picture_methods import Ours, PictureMethod, PrincipalComponents
 from streamproc.evaluation.pictures import psnr
-from streamproc.training.calibration import pair_similarities
+from streamproc.training.calibration import accepted_share, pair_similarities
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.loop import Progress
 from streamproc.training.texture import MIN_VISIBLE
 from streamproc.types import Array, FloatArray
 
 FACES = 500
-FALSE_ALARMS = 1e-3
 COMPONENT_SIZE = 64
 COMPONENT_FACES = 4000
 """Training faces that the principal components are taken of."""
@@ -106,5 +105,4 @@ def _raw(data: TrainingFaces, codec: FaceCodec, rows: Array) -> FloatArray:
 
 
 def _tar(features: FloatArray, identities: npt.NDArray[np.int64]) -> float:
-    same, other = pair_similarities(features, identities)
-    return float((same > np.quantile(other, 1 - FALSE_ALARMS)).mean())
+    return accepted_share(*pair_similarities(features, identities))

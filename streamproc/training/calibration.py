@@ -27,6 +27,12 @@ def pair_similarities(features: FloatArray, identities: Array) -> tuple[FloatArr
     return similarity[same], similarity[~same]
 
 
+def accepted_share(same: FloatArray, other: FloatArray, false_alarms: float = 1e-3) -> float:
+    """TAR at FAR: the share of the similarities of one person above the one that so small a share of `other`, those of
+    two people, reaches."""
+    return float((same > np.quantile(other, 1 - false_alarms)).mean())
+
+
 def strangers_alike(features: FloatArray, names: Array) -> list[FloatArray]:
     """The similarities of every pair within one sex and ethnic group, a row a group: strangers as alike as the
     population of one place may be, and harder to tell apart than any two people of the world."""

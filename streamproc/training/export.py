@@ -25,7 +25,7 @@ from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.base_parts import TrainedBase, density, trained_parts
-from streamproc.training.calibration import GROUPED, calibrate, pair_similarities, strangers_alike
+from streamproc.training.calibration import GROUPED, accepted_share, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.loop import TrainResult
 from streamproc.training.residual import Hyperprior, trained_residual
@@ -72,7 +72,7 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
     decoded = codec.features(bases)
     grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
     strangers = codec.features(codec.base.encode(data.crops[grouped], raw[grouped]))
-    same, _ = pair_similarities(decoded, data.identities[labelled])
+    same, other = pair_similarities(decoded, data.identities[labelled])
     groups = strangers_alike(strangers, data.names[grouped])
     calibration = calibrate(same, groups)
     ninety_ninth = [float(np.quantile(group, 0.99)) for group in groups]
@@ -81,8 +81,8 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
     metrics = {
         "base_bytes_mean": float(np.mean(lengths)),
         "base_bytes_max": float(np.max(lengths)),
-        "tar_raw_far_1e-3": _tar(raw[labelled], data.identities[labelled]),
-        "tar_decoded_far_1e-3": _tar(decoded, data.identities[labelled]),
+        "tar_raw_far_1e-3": accepted_share(*pair_similarities(raw[labelled], data.identities[labelled])),
+        "tar_decoded_far_1e-3": accepted_share(same, other),
         # How alike 1 pair in 100 of strangers is, in the group where they are least and most alike.
         "strangers_p99_least": min(ninety_ninth),
         "strangers_p99_most": max(ninety_ninth),
@@ -119,12 +119,6 @@ def export_alone(work: Path) -> Path:
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     save_weights(CodecWeights("alone", shape, "", Calibration(1.0, 0.0), arrays), target)
     return target
-
-
-def _tar(features: Array, identities: Array) -> float:
-    """Share of same-person pairs above the similarity that 1 in 1,000 pairs of strangers reach."""
-    same, other = pair_similarities(features, identities)
-    return float((same > np.quantile(other, 0.999)).mean())
 
 
 Stored = Callable[[str, Tensor], dict[str, Tensor]]

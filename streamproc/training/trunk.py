@@ -21,7 +21,7 @@ from streamproc.codec.feature_pictures import StructureNet
 from streamproc.codec.multi_task import MultiTaskTop, TrunkOutputs
 from streamproc.codec.trunk import FEATURE_SIZE
 from streamproc.errors import WeightsError
-from streamproc.training.calibration import pair_similarities
+from streamproc.training.calibration import accepted_share, pair_similarities
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit
 from streamproc.training.losses import satd
@@ -155,7 +155,7 @@ def measure_features(features: Tensor, structure: StructureNet, data: TrainingFa
     same, other = (np.sort(s) for s in pair_similarities(unit, data.identities[held]))
     accepted, refused = 1 - np.searchsorted(same, same) / len(same), np.searchsorted(other, same) / len(other)
     return HeldOut(
-        float((same > np.quantile(other, 0.999)).mean()),
+        accepted_share(same, other),
         float(((accepted + refused) / 2).max()),
         float(-10 * errors.log10().mean()),
     )

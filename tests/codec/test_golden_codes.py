@@ -1,9 +1,11 @@
 """Codes that the shipped weights once wrote decode to the same symbols, and to the same face but for rounding.
 
-`python tests/codec/test_golden_codes.py` writes the file anew, which new weights ask for and nothing else may.
+`python tests/codec/test_golden_codes.py PROFILE` writes a profile's file anew, which new weights ask for and nothing
+else may.
 """
 
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -15,8 +17,12 @@ from streamproc import FaceCodec, FaceFinder
 from streamproc.media.photo import read_photo
 from streamproc.types import FloatArray
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "default_codes.json"
+PROFILES = ("default", "paper")
 FACES = 3
+
+
+def golden_path(profile: str) -> Path:
+    return Path(__file__).parents[1] / "golden" / f"{profile}_codes.json"
 
 
 def symbols_crc(codec: FaceCodec, base: bytes, enhancement: bytes) -> int:
@@ -35,10 +41,11 @@ def thumbnail(codec: FaceCodec, base: bytes, enhancement: bytes | None) -> Float
     return means
 
 
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("n", range(FACES))
-def test_golden(n: int) -> None:
-    golden = json.loads(GOLDEN.read_text())
-    codec = FaceCodec.load(device="cpu")
+def test_golden(n: int, profile: str) -> None:
+    golden = json.loads(golden_path(profile).read_text())
+    codec = FaceCodec.load(profile, "cpu")
     assert codec.codec_id == golden["codec_id"], "other weights: write the golden codes anew, and say so in CHANGELOG"
     face = golden["faces"][n]
     base, enhancement = bytes.fromhex(face["base"]), bytes.fromhex(face["enhancement"])
@@ -48,9 +55,9 @@ def test_golden(n: int) -> None:
     np.testing.assert_allclose(thumbnail(codec, base, enhancement), face["fine"], atol=1)
 
 
-def write() -> None:
+def write(profile: str) -> None:
     """Codes the first faces of t1.jpg and notes what they decode to."""
-    codec = FaceCodec.load(device="cpu")
+    codec = FaceCodec.load(profile, "cpu")
     crops = np.stack([crop.image for crop in FaceFinder.load("cpu").find(read_photo(sample("t1.jpg")))[:FACES]])
     faces = []
     for code in codec.encode(crops, quality=1):
@@ -65,8 +72,8 @@ def write() -> None:
                 "fine": thumbnail(codec, code.base, code.enhancement).round(2).tolist(),
             }
         )
-    GOLDEN.write_text(json.dumps({"codec_id": codec.codec_id, "faces": faces}) + "\n")
+    golden_path(profile).write_text(json.dumps({"codec_id": codec.codec_id, "faces": faces}) + "\n")
 
 
 if __name__ == "__main__":
-    write()
+    write(sys.argv[1])

@@ -1,14 +1,11 @@
 """The paper's own configuration: one multi-task feature says everything; what holds for every profile holds for it."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_golden_codes import symbols_crc, thumbnail
 
 from pipelines.samples import sample
 from streamproc import FaceCodec, FaceFinder
@@ -22,8 +19,6 @@ from streamproc.evaluation.pictures import psnr
 from streamproc.media.photo import read_photo
 from streamproc.types import FaceCode, Image
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "paper_codes.json"
-FACES = 3
 MAX_FILE = 18_000_000
 
 
@@ -41,18 +36,6 @@ def crops() -> Image:
 @pytest.fixture(scope="module")
 def codes(codec: FaceCodec, crops: Image) -> list[FaceCode]:
     return codec.encode(crops, quality=3)
-
-
-@pytest.mark.parametrize("n", range(FACES))
-def test_golden(n: int, codec: FaceCodec) -> None:
-    golden = json.loads(GOLDEN.read_text())
-    assert codec.codec_id == golden["codec_id"], "other weights: write the golden codes anew, and say so in CHANGELOG"
-    face = golden["faces"][n]
-    base, enhancement = bytes.fromhex(face["base"]), bytes.fromhex(face["enhancement"])
-    assert symbols_crc(codec, base, enhancement) == face["symbols_crc"]
-    np.testing.assert_allclose(codec.features([base])[0], face["feature"], atol=1e-4)
-    np.testing.assert_allclose(thumbnail(codec, base, None), face["coarse"], atol=1)
-    np.testing.assert_allclose(thumbnail(codec, base, enhancement), face["fine"], atol=1)
 
 
 def test_it_is_what_the_paper_describes(codec: FaceCodec) -> None:
@@ -139,27 +122,3 @@ def test_weights_without_the_top_of_the_trunk_are_refused() -> None:
         FaceCodec(replace(weights, tensors=tensors), "cpu")
     with pytest.raises(WeightsError, match="appearance"):
         FaceCodec(replace(weights, shape=SHAPES["default"]), "cpu")
-
-
-def write() -> None:
-    """Codes the first faces of t1.jpg and notes what they decode to."""
-    codec = FaceCodec.load("paper", "cpu")
-    crops = np.stack([crop.image for crop in FaceFinder.load("cpu").find(read_photo(sample("t1.jpg")))[:FACES]])
-    faces = []
-    for code in codec.encode(crops, quality=1):
-        assert code.enhancement is not None
-        faces.append(
-            {
-                "base": code.base.hex(),
-                "enhancement": code.enhancement.hex(),
-                "symbols_crc": symbols_crc(codec, code.base, code.enhancement),
-                "feature": codec.features([code.base])[0].round(6).tolist(),
-                "coarse": thumbnail(codec, code.base, None).round(2).tolist(),
-                "fine": thumbnail(codec, code.base, code.enhancement).round(2).tolist(),
-            }
-        )
-    GOLDEN.write_text(json.dumps({"codec_id": codec.codec_id, "faces": faces}) + "\n")
-
-
-if __name__ == "__main__":
-    write()
