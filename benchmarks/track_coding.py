@@ -22,7 +22,7 @@ from pipelines.batch import crops_folder, ingest
 from pipelines.encode import crop_name
 from storage import Archive
 from streamproc import FaceCodec
-from streamproc.codec.bitstream import pack_base, unpack_base
+from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import TOTAL, CodeTables, IntArray, counts_from_pmf
 from streamproc.codec.range_coder import ideal_bits
 from streamproc.config import EncodeSettings, Settings
@@ -110,7 +110,7 @@ def read_shots(clips: Sequence[Path], work: Path, codec: FaceCodec) -> list[Shot
                 continue
             crops = np.stack([read_photo(crops_folder(work) / crop_name(code)) for code in codes])
             bases = tuple(code.base for code in codes)
-            symbols, raw = codec.base.symbols(bases), codec.raw_features(crops)
+            symbols, raw = codec.base.code.unpack(bases), codec.raw_features(crops)
             name = Path(track.source).stem
             tracks.append(Shots(places[name], name, track.detections, bases, symbols, raw, crops))
     return tracks
@@ -173,7 +173,7 @@ def bits_rows(codec: FaceCodec, tracks: Sequence[Shots]) -> list[BitsRow]:
         others = [other for other in tracks if other.clip != track.clip]
         seen = [*tracks[:n], *tracks[n + 1 :]]
         tables = {
-            ALONE: codec.base.tables,
+            ALONE: codec.base.code.tables,
             DIFFERENCE: _given(codec, others, track, False),
             MIXED: _given(codec, others, track, True),
             MIXED_SEEN: _given(codec, seen, track, True),
@@ -189,14 +189,14 @@ def bits_rows(codec: FaceCodec, tracks: Sequence[Shots]) -> list[BitsRow]:
 
 
 def _given(codec: FaceCodec, fitted: Sequence[Shots], track: Shots, mixed: bool) -> CodeTables:
-    return ConditionalTables(codec.base.tables, codec.base.identity_latents, fitted, mixed).given(track.symbols[0])
+    return ConditionalTables(codec.base.code.tables, codec.base.identity_latents, fitted, mixed).given(track.symbols[0])
 
 
 def _cost(symbols: IntArray, tables: CodeTables, identity: int) -> tuple[float, float, int]:
     """(ideal bits of identity, of appearance, bytes of the payload), which is decoded again to be sure of it."""
     rows = np.arange(len(tables))
     payload = pack_base(symbols, tables)
-    assert (unpack_base(payload, tables) == symbols).all()
+    assert (unpack_bases([payload], tables)[0] == symbols).all()
     parts = (rows[:identity], rows[identity:])
     bits = [ideal_bits(symbols[part], part, tables) for part in parts]
     return bits[0], bits[1], len(payload)
@@ -213,7 +213,7 @@ def search_rows(codec: FaceCodec, tracks: Sequence[Shots], people: dict[str, str
         OWN: [track.symbols[:, :count] for track in known],
         # What appearance the mean is coded with does not matter: identity comes first and is taken alone.
         TEMPLATE: list(
-            codec.base.symbols(codec.base.encode(np.stack([t.crops[0] for t in known]), means), count)[:, None]
+            codec.base.code.unpack(codec.base.encode(np.stack([t.crops[0] for t in known]), means), count)[:, None]
         ),
         BEST: [track.symbols[:1, :count] for track in known],
     }
@@ -287,7 +287,7 @@ def _payloads(codec: FaceCodec, track: Shots, identities: IntArray) -> list[byte
     count = codec.base.identity_latents
     shots = np.broadcast_to(identities, (len(track.symbols), count))
     return [
-        pack_base(np.concatenate([one, own[count:]]), codec.base.tables)
+        pack_base(np.concatenate([one, own[count:]]), codec.base.code.tables)
         for one, own in zip(shots, track.symbols, strict=True)
     ]
 
@@ -303,7 +303,7 @@ def _base_psnr(codec: FaceCodec, tracks: Sequence[Shots], identities: Sequence[I
 
 def _identity_bits(codec: FaceCodec, identities: IntArray) -> float:
     rows = np.arange(identities.shape[1])
-    return sum(ideal_bits(symbols, rows, codec.base.tables) for symbols in identities)
+    return sum(ideal_bits(symbols, rows, codec.base.code.tables) for symbols in identities)
 
 
 def _unit(features: FloatArray) -> FloatArray:

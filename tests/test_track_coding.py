@@ -17,7 +17,7 @@ def codec() -> FaceCodec:
 
 def drawn(codec: FaceCodec, random: np.random.Generator) -> IntArray:
     """Symbols as probable as the codec's own tables say."""
-    tables = codec.base.tables
+    tables = codec.base.code.tables
     slots = [np.searchsorted(row, random.integers(row[-1]), side="right") - 1 for row in tables.cdf]
     return (np.array(slots) + tables.offsets).astype(np.int32)
 
@@ -30,8 +30,8 @@ def track(*symbols: IntArray) -> Shots:
 def test_what_repeats_costs_little(codec: FaceCodec, mixed: bool) -> None:
     random, count = np.random.default_rng(1), codec.base.identity_latents
     firsts = [drawn(codec, random) for _ in range(9)]
-    tables = ConditionalTables(codec.base.tables, count, [track(one, one) for one in firsts[1:]], mixed)
-    alone = _cost(firsts[0], codec.base.tables, count)
+    tables = ConditionalTables(codec.base.code.tables, count, [track(one, one) for one in firsts[1:]], mixed)
+    alone = _cost(firsts[0], codec.base.code.tables, count)
     given = _cost(firsts[0], tables.given(firsts[0]), count)
     assert all(cost < own / 4 for cost, own in zip(given, alone, strict=True))
 
@@ -41,9 +41,9 @@ def test_mixing_bounds_what_a_stranger_costs(codec: FaceCodec) -> None:
     random, count = np.random.default_rng(2), codec.base.identity_latents
     tracks = [track(drawn(codec, random), drawn(codec, random)) for _ in range(9)]
     later, first = drawn(codec, random), drawn(codec, random)
-    alone = sum(_cost(later, codec.base.tables, count)[:2])
+    alone = sum(_cost(later, codec.base.code.tables, count)[:2])
     mixed, difference = (
-        sum(_cost(later, ConditionalTables(codec.base.tables, count, tracks, kind).given(first), count)[:2])
+        sum(_cost(later, ConditionalTables(codec.base.code.tables, count, tracks, kind).given(first), count)[:2])
         for kind in (True, False)
     )
     assert alone < mixed < 1.1 * alone

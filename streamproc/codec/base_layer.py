@@ -5,14 +5,17 @@ from functools import cached_property
 
 import numpy as np
 
-from streamproc.codec.bitstream import pack_base, unpack_bases
-from streamproc.codec.code_tables import TOTAL_BITS, CodeTables, IntArray
+from streamproc.codec.base_code import BaseCode
+from streamproc.codec.trellis import level_costs
 from streamproc.codec.weights import CodecWeights
 from streamproc.inference import Net, NetInput
-from streamproc.types import CROP_SIZE, Array, FloatArray, Image
+from streamproc.types import CROP_SIZE, FloatArray, Image
 
 MAX_BYTES = 48
-"""No base layer is longer: an unusual face gives up its dearest details instead, of appearance where it is split."""
+"""No base layer is longer: of an unusual face bits are made dearer, and it gives up the details that are worth least
+for theirs; of appearance alone where there is one."""
+DEARER = 0.05 * 1.4 ** np.arange(40)
+"""Prices that are tried then, squared error of a latent that a bit must save."""
 BATCH = 32
 
 
@@ -24,9 +27,9 @@ class BaseLayer:
         """Reads the tables; the nets are loaded when they are first needed, for search needs one of the three."""
         self.identity_latents = weights.shape.identity_latents
         self._split = weights.shape.split
-        self.tables = CodeTables.from_arrays(weights.tensors, "base_tables")
+        self.code = BaseCode.of(weights)
         self._weights, self._device = weights, device
-        self._costs, self._cheapest = _symbol_costs(self.tables)
+        self._costs, self._first = level_costs(self.code.tables), int(self.code.tables.offsets[0])
 
     @cached_property
     def _analysis(self) -> Net:
@@ -38,13 +41,13 @@ class BaseLayer:
 
     @cached_property
     def _identity(self) -> Net:
-        symbols = NetInput((2, self.identity_latents), dtype="float32")
-        return self._weights.net("IdentitySynthesis", [symbols], self._device)
+        latents = NetInput((2, self.identity_latents), dtype="float32")
+        return self._weights.net("IdentitySynthesis", [latents], self._device)
 
     @cached_property
     def _synthesis(self) -> Net:
         name = "BaseSynthesis" if self._split else "IdentityPicture"
-        return self._weights.net(name, [NetInput((2, len(self.tables)), dtype="float32")], self._device)
+        return self._weights.net(name, [NetInput((2, len(self.code)), dtype="float32")], self._device)
 
     def encode(self, crops: Image, features: FloatArray) -> list[bytes]:
         """Payloads of crops (N, 256, 256, 3) uint8 and their raw features (N, 128)."""
@@ -52,47 +55,43 @@ class BaseLayer:
         for i in range(0, len(crops), BATCH):
             part = slice(i, i + BATCH)
             (latents,) = self._analysis(*([crops[part]] if self._split else []), features[part])
-            payloads += [self._pack(row) for row in np.rint(latents).astype(np.int32)]
+            payloads += self._pack(latents)
         return payloads
 
-    def _pack(self, symbols: IntArray) -> bytes:
-        """The payload, kept within MAX_BYTES by giving the dearest symbols, of appearance where there are any, their
-        most probable values."""
-        data = pack_base(symbols, self.tables)
-        if len(data) <= MAX_BYTES:
-            return data
-        symbols = symbols.copy()
-        rows = np.arange(len(symbols))
-        cost = self._costs[rows, symbols - self.tables.offsets]
-        if self._split:
-            cost[: self.identity_latents] = -np.inf
-        for dimension in np.argsort(-cost, kind="stable"):
-            symbols[dimension] = self._cheapest[dimension]
-            data = pack_base(symbols, self.tables)
-            if len(data) <= MAX_BYTES:
-                break
+    def _pack(self, latents: FloatArray) -> list[bytes]:
+        """The payloads of latents (N, D)."""
+        trellis = self.code.trellis
+        levels = trellis.quantise(latents, self._costs, self._first, trellis.price)
+        payloads = [self.code.pack(row) for row in levels]
+        return [
+            data if len(data) <= MAX_BYTES else self._shortened(latent)
+            for data, latent in zip(payloads, latents, strict=True)
+        ]
+
+    def _shortened(self, latent: FloatArray) -> bytes:
+        """A payload of MAX_BYTES at most, of a latent (D,)."""
+        trellis = self.code.trellis
+        data = b""
+        for spared in (self.identity_latents if self._split else 0, 0):
+            for price in DEARER:
+                prices = np.full(len(latent), price)
+                prices[:spared] = trellis.price
+                data = self.code.pack(trellis.quantise(latent[None], self._costs, self._first, prices)[0])
+                if len(data) <= MAX_BYTES:
+                    return data
         return data
 
-    def symbols(self, payloads: Sequence[bytes], count: int | None = None) -> IntArray:
-        """(N, count) int32 symbols; raises CorruptCode."""
-        return unpack_bases(payloads, self.tables, count)
-
     def features(self, payloads: Sequence[bytes]) -> FloatArray:
-        """(N, 128) float32 unit-norm features: only the identity's symbols are decoded. Raises CorruptCode."""
-        symbols = self.symbols(payloads, self.identity_latents)
-        features: FloatArray = self._identity(symbols.astype(np.float32))[0]
+        """(N, 128) float32 unit-norm features: only the identity's levels are decoded. Raises CorruptCode."""
+        features: FloatArray = self._identity(self._latents(payloads, self.identity_latents))[0]
         return features
 
     def pictures(self, payloads: Sequence[bytes]) -> Image:
         """(N, 256, 256, 3) uint8 pictures of whole payloads; raises CorruptCode."""
-        symbols = self.symbols(payloads).astype(np.float32)
-        parts = [self._synthesis(symbols[i : i + BATCH])[0] for i in range(0, len(symbols), BATCH)]
+        latents = self._latents(payloads)
+        parts = [self._synthesis(latents[i : i + BATCH])[0] for i in range(0, len(latents), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
 
-
-def _symbol_costs(tables: CodeTables) -> tuple[Array, IntArray]:
-    """(D, L) bits of each symbol of each table (infinite beyond a table), and (D,) the most probable value of each."""
-    counts = np.diff(tables.cdf, axis=1)
-    with np.errstate(divide="ignore"):
-        costs = TOTAL_BITS - np.log2(counts)
-    return costs, (counts.argmax(axis=1) + tables.offsets).astype(np.int32)
+    def _latents(self, payloads: Sequence[bytes], count: int | None = None) -> FloatArray:
+        """(N, count) float32 decoded latents; raises CorruptCode."""
+        return self.code.multiples(payloads, count).astype(np.float32) * np.float32(self.code.trellis.unit)

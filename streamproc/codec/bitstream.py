@@ -3,7 +3,8 @@
 Base layer (no version of its own: the codec_id kept beside it names tables and meaning; its checksum is kept beside it
 too, for each byte counts):
 
-    one range-coded stream: symbol d under table d, d = 0 .. D-1; the identity's dimensions come first
+    one range-coded stream: level d under the table of dimension d whose turn it is (streamproc.codec.trellis; the
+    only one where latents are rounded), d = 0 .. D-1; the identity's dimensions come first
 
 Enhancement layer, version 1 (numbers are big-endian, highest bit first):
 
@@ -35,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.codec.range_coder import CodeTables, IntArray, RangeDecoder, RangeEncoder, decode_rows
+from streamproc.codec.trellis import ROUNDING, Trellis
 from streamproc.errors import CodecError, CorruptCode
 from streamproc.types import EnhancementCodec
 
@@ -111,34 +113,33 @@ class EnhancementTables:
     turns: tuple[npt.NDArray[np.bool_], ...]
 
 
-def pack_base(symbols: IntArray, tables: CodeTables) -> bytes:
-    """The base payload of `symbols` (D,), one a table; raises CodecError where they cannot be coded in 255 bytes."""
+def pack_base(levels: IntArray, tables: CodeTables, trellis: Trellis = ROUNDING) -> bytes:
+    """The base payload of `levels` (D,); raises CodecError where they cannot be coded in 255 bytes."""
+    if levels.shape != (len(tables) // trellis.turns,):
+        raise CodecError(f"A base layer has {len(tables) // trellis.turns} levels, not {levels.shape}.")
     encoder = RangeEncoder()
-    encoder.encode(symbols, np.arange(len(tables)), tables)
+    encoder.encode(levels, trellis.rows(levels[None])[0], tables)
     data = encoder.finish()
     if len(data) > MAX_BASE_BYTES:
         raise CodecError(f"This base layer takes {len(data)} bytes, above the format's {MAX_BASE_BYTES}.")
     return data
 
 
-def unpack_base(data: bytes, tables: CodeTables, count: int | None = None) -> IntArray:
-    """The first `count` symbols (all D by default) of a base payload, (count,) int32; raises CorruptCode.
+def unpack_bases(
+    payloads: Sequence[bytes], tables: CodeTables, trellis: Trellis = ROUNDING, count: int | None = None
+) -> IntArray:
+    """The first `count` levels (all D by default) of base payloads, (N, count) int32; raises CorruptCode, which counts
+    the payloads from 1.
 
-    Where all are asked for the payload must be exactly what `pack_base` writes for them. There is no checksum in it:
-    damage can also give other valid symbols, which the checksum that the archive keeps beside it tells.
+    Where all are asked for each payload must be exactly what `pack_base` writes for them. There is no checksum in it:
+    damage can also give other valid levels, which the checksum that the archive keeps beside it tells.
     """
-    symbols: IntArray = unpack_bases([data], tables, count)[0]
-    return symbols
-
-
-def unpack_bases(payloads: Sequence[bytes], tables: CodeTables, count: int | None = None) -> IntArray:
-    """As `unpack_base` for many payloads in one go, (N, count) int32; the error counts the payloads from 1."""
     lengths = np.fromiter((len(data) for data in payloads), dtype=np.int64, count=len(payloads))
     if (lengths > MAX_BASE_BYTES).any():
         place = f" {int(np.argmax(lengths > MAX_BASE_BYTES)) + 1} of {len(payloads)}" if len(payloads) > 1 else ""
         raise CorruptCode(f"The base layer{place} has {lengths.max()} bytes, above the format's {MAX_BASE_BYTES}.")
-    wanted = len(tables) if count is None else count
-    return decode_rows(b"".join(payloads), np.cumsum(lengths), tables, wanted, "base layer")
+    wanted = len(tables) // trellis.turns if count is None else count
+    return decode_rows(b"".join(payloads), np.cumsum(lengths), tables, trellis, wanted, "base layer")
 
 
 def pack_enhancement(enhancement: Enhancement, indexes: IntArray, tables: EnhancementTables, base: bytes) -> bytes:

@@ -9,12 +9,12 @@ from functools import cached_property
 
 import numpy as np
 
+from streamproc.codec.base_code import BaseCode
 from streamproc.codec.bitstream import (
     Enhancement,
     EnhancementHeader,
     EnhancementTables,
     pack_enhancement,
-    unpack_bases,
     unpack_enhancement,
 )
 from streamproc.codec.code_tables import VALUE_MAX, VALUE_MIN, CodeTables, IntArray
@@ -39,7 +39,7 @@ class EnhancementLayer:
         self.qualities = tuple(range(shape.qualities))
         side = CROP_SIZE // HYPER_STRIDE
         channels = np.arange(shape.channels, dtype=np.int32)
-        self._base_tables = CodeTables.from_arrays(weights.tensors, "base_tables")
+        self._base = BaseCode.of(weights)
         self._hyper = IntegerHyperDecoder(weights.part("hyper_decoder"))
         context = weights.part("context")
         self._context = IntegerContext(context, self._hyper.thresholds) if context else None
@@ -146,7 +146,7 @@ class EnhancementLayer:
 
     def _model(self, hyper: IntArray, bases: Sequence[bytes]) -> LatentModel:
         """What hyper-latents and base payloads say about the latents."""
-        return self._hyper(hyper, unpack_bases(bases, self._base_tables))
+        return self._hyper(hyper, self._base.multiples(bases))
 
 
 def base_hurts(crops: Image, shown: Image) -> BoolArray:

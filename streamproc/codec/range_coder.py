@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from streamproc.codec import range_kernels as kernels
 from streamproc.codec.code_tables import TOTAL_BITS, VALUE_MAX, VALUE_MIN, CodeTables, IntArray, counts_from_pmf
+from streamproc.codec.trellis import Trellis
 from streamproc.errors import CodecError, CorruptCode
 
 __all__ = ["CodeTables", "IntArray", "RangeDecoder", "RangeEncoder", "counts_from_pmf", "decode_rows", "ideal_bits"]
@@ -98,15 +99,19 @@ class RangeDecoder:
         _check(kernels.ending(self._data, self._data.size, self._state), self._name)
 
 
-def decode_rows(data: bytes, ends: npt.ArrayLike, tables: CodeTables, count: int, name: str = "code") -> IntArray:
+def decode_rows(
+    data: bytes, ends: npt.ArrayLike, tables: CodeTables, trellis: Trellis, count: int, name: str = "code"
+) -> IntArray:
     """The first `count` symbols of many streams, (N, count) int32: stream n ends at byte `ends[n]` of `data`.
 
-    Each stream holds one symbol a table, in order; where all of them are asked for, its ending is checked too. Raises
-    CorruptCode, which counts the streams from 1, at the first that cannot be decoded.
+    Each stream holds one symbol of each dimension, in order, under the table that the trellis names; where all of them
+    are asked for, its ending is checked too. Raises CorruptCode, which counts the streams from 1, at the first that
+    cannot be decoded.
     """
     stops = np.array(ends, dtype=np.int64)
     steps = np.diff(stops, prepend=0)
-    if not 0 <= count <= len(tables) or stops.ndim != 1 or (steps < 0).any() or (stops > len(data)).any():
+    dimensions = len(tables) // trellis.turns
+    if not 0 <= count <= dimensions or stops.ndim != 1 or (steps < 0).any() or (stops > len(data)).any():
         raise CodecError(f"{count} symbols of {stops.size} streams were asked for, which the data cannot hold.")
     out = np.empty((stops.size, count), dtype=np.int32)
     row, status = kernels.decode_rows(
@@ -116,7 +121,10 @@ def decode_rows(data: bytes, ends: npt.ArrayLike, tables: CodeTables, count: int
         tables.lengths,
         tables.offsets,
         tables.escape,
-        count == len(tables),
+        trellis.successors,
+        trellis.quantisers,
+        trellis.turns,
+        count == dimensions,
         out,
     )
     _check(status, name if stops.size == 1 else f"{name} {row + 1} of {stops.size}")

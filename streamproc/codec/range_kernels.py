@@ -29,11 +29,12 @@ _Bytes = npt.NDArray[np.uint8]
 _Longs = npt.NDArray[np.int64]
 
 
-def _compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The function, compiled by numba; kept beside its source."""
     return cast(Callable[_P, _R], numba.njit(cache=True)(function))
 
 
-@_compiled
+@compiled
 def _put(low: int, width: int, size: int, start: int, count: int, bits: int, buffer: _Bytes) -> tuple[int, int, int]:
     """Narrow to [start, start + count) out of 2**bits; a byte that is settled goes to the buffer."""
     step = width >> bits
@@ -54,7 +55,7 @@ def _put(low: int, width: int, size: int, start: int, count: int, bits: int, buf
     return low, width, size
 
 
-@_compiled
+@compiled
 def encode(
     symbols: IntArray,
     indexes: IntArray,
@@ -89,7 +90,7 @@ def encode(
     state[0], state[1], state[2] = low, width, size
 
 
-@_compiled
+@compiled
 def _pull(ahead: int, width: int, at: int, data: _Bytes, end: int) -> tuple[int, int, int]:
     """Widen back to the window; zeros stand for bytes past the end, the caller looks how far past."""
     while width < TOP:
@@ -100,7 +101,7 @@ def _pull(ahead: int, width: int, at: int, data: _Bytes, end: int) -> tuple[int,
     return ahead, width, at
 
 
-@_compiled
+@compiled
 def _bits(ahead: int, width: int, at: int, bits: int, data: _Bytes, end: int) -> tuple[int, int, int, int]:
     """A plain number of so many bits, then the state; the number is 2**bits or more where no encoder goes."""
     step = width >> bits
@@ -109,7 +110,7 @@ def _bits(ahead: int, width: int, at: int, bits: int, data: _Bytes, end: int) ->
     return value, ahead, width, at
 
 
-@_compiled
+@compiled
 def _outside(
     ahead: int, width: int, at: int, first: int, last: int, data: _Bytes, end: int
 ) -> tuple[int, int, int, int]:
@@ -130,7 +131,44 @@ def _outside(
     return value, ahead, width, at
 
 
-@_compiled
+@compiled
+def _symbol(
+    ahead: int,
+    width: int,
+    at: int,
+    table: int,
+    data: _Bytes,
+    end: int,
+    cdf: _Longs,
+    lengths: IntArray,
+    offsets: IntArray,
+    escape: bool,
+) -> tuple[int, int, int, int, int]:
+    """The next value under `table` and the status, then the state."""
+    step = width >> TOTAL_BITS
+    target = ahead // step
+    if target >= TOTAL:
+        return 0, FOREIGN, ahead, width, at
+    slot, above = 0, lengths[table]
+    while above - slot > 1:
+        middle = (slot + above) // 2
+        if cdf[table, middle] <= target:
+            slot = middle
+        else:
+            above = middle
+    start = cdf[table, slot]
+    ahead, width, at = _pull(ahead - start * step, step * (cdf[table, slot + 1] - start), at, data, end)
+    value = offsets[table] + slot
+    if escape and slot == lengths[table] - 1:
+        value, ahead, width, at = _outside(ahead, width, at, offsets[table], value, data, end)
+    if at > end + WINDOW_BYTES:
+        return value, CUT, ahead, width, at
+    if value < VALUE_MIN or value > VALUE_MAX:
+        return value, FOREIGN, ahead, width, at
+    return value, OK, ahead, width, at
+
+
+@compiled
 def decode(
     data: _Bytes,
     end: int,
@@ -145,33 +183,17 @@ def decode(
     """Fill `out` with one value for each of `indexes`; the status says whether the bytes up to `end` allowed it."""
     ahead, width, at = state[0], state[1], state[2]
     for k in range(indexes.size):
-        table = indexes[k]
-        step = width >> TOTAL_BITS
-        target = ahead // step
-        if target >= TOTAL:
-            return FOREIGN
-        slot, above = 0, lengths[table]
-        while above - slot > 1:
-            middle = (slot + above) // 2
-            if cdf[table, middle] <= target:
-                slot = middle
-            else:
-                above = middle
-        start = cdf[table, slot]
-        ahead, width, at = _pull(ahead - start * step, step * (cdf[table, slot + 1] - start), at, data, end)
-        value = offsets[table] + slot
-        if escape and slot == lengths[table] - 1:
-            value, ahead, width, at = _outside(ahead, width, at, offsets[table], value, data, end)
-        if at > end + WINDOW_BYTES:
-            return CUT
-        if value < VALUE_MIN or value > VALUE_MAX:
-            return FOREIGN
+        value, status, ahead, width, at = _symbol(
+            ahead, width, at, indexes[k], data, end, cdf, lengths, offsets, escape
+        )
+        if status != OK:
+            return status
         out[k] = value
     state[0], state[1], state[2] = ahead, width, at
     return OK
 
 
-@_compiled
+@compiled
 def ending(data: _Bytes, end: int, state: _Longs) -> int:
     """Whether an encoder of the decoded symbols would have ended exactly here."""
     ahead, width, left = state[0], state[1], state[2] - WINDOW_BYTES
@@ -187,7 +209,7 @@ def ending(data: _Bytes, end: int, state: _Longs) -> int:
     return OK if longer and ahead < TOP else FOREIGN
 
 
-@_compiled
+@compiled
 def start_decoding(data: _Bytes, begin: int, end: int, state: _Longs) -> None:
     """Fill the window: `state` becomes value minus low, width, and where the next byte is read."""
     ahead = 0
@@ -196,7 +218,7 @@ def start_decoding(data: _Bytes, begin: int, end: int, state: _Longs) -> None:
     state[0], state[1], state[2] = ahead, WINDOW, begin + WINDOW_BYTES
 
 
-@_compiled
+@compiled
 def decode_rows(
     data: _Bytes,
     ends: _Longs,
@@ -204,19 +226,31 @@ def decode_rows(
     lengths: IntArray,
     offsets: IntArray,
     escape: bool,
+    successors: _Longs,
+    quantisers: _Longs,
+    turns: int,
     whole: bool,
     out: IntArray,
 ) -> tuple[int, int]:
-    """Row by row, a stream each; the first row that cannot be decoded and its status, or (rows, ok)."""
-    indexes = np.arange(out.shape[1]).astype(np.int32)
-    state = np.zeros(3, dtype=np.int64)
+    """Row by row, a stream each, of levels whose tables a trellis names; the first row that cannot be decoded and its
+    status, or (rows, ok)."""
+    left = np.zeros(3, dtype=np.int64)
     begin = 0
     for row in range(len(ends)):
         end = ends[row]
-        start_decoding(data, begin, end, state)
-        status = decode(data, end, indexes, cdf, lengths, offsets, escape, state, out[row])
+        start_decoding(data, begin, end, left)
+        ahead, width, at = left[0], left[1], left[2]
+        state, status = 0, OK
+        for d in range(out.shape[1]):
+            table = d * turns + quantisers[state]
+            level, status, ahead, width, at = _symbol(ahead, width, at, table, data, end, cdf, lengths, offsets, escape)
+            if status != OK:
+                break
+            out[row, d] = level
+            state = successors[state, level & 1]
         if status == OK and whole:
-            status = ending(data, end, state)
+            left[0], left[1], left[2] = ahead, width, at
+            status = ending(data, end, left)
         if status != OK:
             return row, status
         begin = end

@@ -71,16 +71,14 @@ def code_bases(codec: FaceCodec, crops: Image) -> tuple[FloatArray, list[bytes]]
 
 def identity_bits(codec: FaceCodec, bases: Sequence[bytes]) -> npt.NDArray[np.float64]:
     """(N,) ideal code lengths, bits, of the identities inside base payloads."""
-    count, tables = codec.base.identity_latents, codec.base.tables
-    rows = np.arange(count, dtype=np.int32)
-    return np.array([ideal_bits(symbols, rows, tables) for symbols in codec.base.symbols(bases, count)])
+    code = codec.base.code
+    return code.ideal_bits(code.unpack(bases, codec.base.identity_latents))
 
 
 def base_bits(codec: FaceCodec, bases: Sequence[bytes]) -> npt.NDArray[np.float64]:
     """(N,) ideal code lengths, bits, of base payloads."""
-    tables = codec.base.tables
-    rows = np.arange(len(tables), dtype=np.int32)
-    return np.array([ideal_bits(symbols, rows, tables) for symbols in codec.base.symbols(bases)])
+    code = codec.base.code
+    return code.ideal_bits(code.unpack(bases))
 
 
 def base_excess(codec: FaceCodec, bases: Sequence[bytes]) -> float:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from compressai.entropy_models import EntropyBottleneck
 from torch import Tensor, nn
 
-from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE
+from streamproc.codec.shape import PICTURE_SIDE, SHAPES, CodecShape
+from streamproc.codec.trellis import EIGHT_STATES, ROUNDING, Trellis
 from streamproc.training.data import TrainingFaces
 from streamproc.training.feature import trained_identity
 from streamproc.training.laplacian import trained_laplacian
@@ -15,11 +15,13 @@ from streamproc.training.losses import shrink
 from streamproc.training.structured import trained_structured
 from streamproc.training.texture import trained_base
 from streamproc.training.trunk import stored_features, trained_trunk
-from streamproc.types import Array
 
 
 class TrainedBase(Protocol):
-    """A base layer out of its finished runs."""
+    """A base layer out of its finished runs; `trellis` quantises its latents."""
+
+    shape: CodecShape
+    trellis: Trellis
 
     def features(self, data: TrainingFaces) -> Tensor:
         """(N, 128) the raw features that it codes, of all training faces."""
@@ -30,11 +32,11 @@ class TrainedBase(Protocol):
         ...
 
     def picture(self, symbols: Tensor) -> Tensor:
-        """(N, 3, 256, 256) in 0..1 of the rounded latents (N, D)."""
+        """(N, 3, 256, 256) in 0..1 of the quantised latents (N, D)."""
         ...
 
-    def densities(self) -> list[Array]:
-        """The learned probabilities of the integers within +-20, (D, 41) in parts that follow one another."""
+    def likelihood(self, values: Tensor) -> Tensor:
+        """(N, D) probabilities of the unit bins around values (N, D), by the learned entropy model."""
         ...
 
     def nets(self) -> dict[str, nn.Module]:
@@ -44,6 +46,8 @@ class TrainedBase(Protocol):
 
 class SplitBase:
     """Identity and appearance."""
+
+    shape, trellis = SHAPES["default"], EIGHT_STATES
 
     def __init__(self, work: Path) -> None:
         self._identity, self._base = trained_identity(work), trained_base(work)
@@ -57,16 +61,16 @@ class SplitBase:
         small = shrink(crops.float() / 255, PICTURE_SIDE)
         return torch.cat([self._identity.coder.analyse(features), self._base.appearance(small)], dim=1)
 
-    def picture(self, symbols: Tensor) -> Tensor:
+    def picture(self, latents: Tensor) -> Tensor:
         """The texture net's."""
         count = self._identity.coder.linear_in.out_features
-        identity = self._identity.coder.synthesise(symbols[:, :count])
-        return self._base.picture(identity, symbols[:, count:])
+        identity = self._identity.coder.synthesise(latents[:, :count])
+        return self._base.picture(identity, latents[:, count:])
 
-    def densities(self) -> list[Array]:
+    def likelihood(self, values: Tensor) -> Tensor:
         """Of the two entropy models."""
-        appearance: Array = self._base.prior.density().double().numpy()
-        return [density(self._identity.prior, LATENT_LIMIT), appearance]
+        count = self._identity.coder.linear_in.out_features
+        return torch.cat([self._identity.likelihood(values[:, :count]), self._base.prior(values[:, count:])], dim=1)
 
     def nets(self) -> dict[str, nn.Module]:
         """Three nets."""
@@ -75,7 +79,9 @@ class SplitBase:
 
 
 class FeatureBase:
-    """The multi-task feature alone."""
+    """The multi-task feature alone, its latents rounded as the paper's are."""
+
+    shape, trellis = SHAPES["paper"], ROUNDING
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -89,14 +95,14 @@ class FeatureBase:
         """The feature's."""
         return self._coded.coder.analyse(features)
 
-    def picture(self, symbols: Tensor) -> Tensor:
+    def picture(self, latents: Tensor) -> Tensor:
         """The texture net's."""
-        return torch.clamp(self._texture(self._coded.coder.synthesise(symbols))[-1], 0, 1)
+        return torch.clamp(self._texture(self._coded.coder.synthesise(latents))[-1], 0, 1)
 
-    def densities(self) -> list[Array]:
+    def likelihood(self, values: Tensor) -> Tensor:
         """Of the entropy model."""
-        probabilities: Array = self._coded.prior.density().double().numpy()
-        return [probabilities]
+        likely: Tensor = self._coded.prior(values)
+        return likely
 
     def nets(self) -> dict[str, nn.Module]:
         """Three nets."""
@@ -106,12 +112,3 @@ class FeatureBase:
 def trained_parts(work: Path, profile: str) -> TrainedBase:
     """The base layer of a profile, from its runs in `work`; raises WeightsError where one is missing."""
     return SplitBase(work) if profile == "default" else FeatureBase(work)
-
-
-@torch.no_grad()
-def density(prior: EntropyBottleneck, limit: int) -> Array:
-    """(C, 2 * limit + 1) the entropy model's probability of each integer within +-limit."""
-    grid = torch.arange(-limit, limit + 1, dtype=torch.float32).expand(prior.channels, 1, -1)
-    likelihood, _, _ = prior._likelihood(grid)
-    density: Array = likelihood[:, 0].double().numpy()
-    return density

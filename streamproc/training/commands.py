@@ -102,8 +102,8 @@ FEATURE = Plan(steps=2000, batch=256, rate=1e-3)
 TRUNK = Plan(steps=300, batch=128, rate=3e-4, slow="top")
 STRUCTURED = Plan(steps=600, batch=128, rate=3e-4, slow="linear")
 LAPLACIAN = Plan(steps=2500, batch=32, rate=1e-3, slow="linear")
-TEXTURE = Plan(steps=5000, batch=32, rate=5e-4, slow="linear")
-RESIDUAL = Plan(steps=6000, batch=8, rate=5e-4)
+TEXTURE = Plan(steps=10000, batch=32, rate=5e-4, slow="linear")
+RESIDUAL = Plan(steps=12000, batch=8, rate=5e-4)
 
 PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "faces": train_faces,

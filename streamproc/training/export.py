@@ -14,6 +14,7 @@ from compressai.models.google import get_scale_table
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
+from streamproc.codec.base_code import PREFIX as BASE_TABLES
 from streamproc.codec.calibration import Calibration
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
@@ -21,12 +22,14 @@ from streamproc.codec.integer_context import IntegerContext
 from streamproc.codec.integer_net import IntegerHyperDecoder
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.shape import LATENT_LIMIT, SHAPES, CodecShape
+from streamproc.codec.trellis import Trellis
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
-from streamproc.training.base_parts import TrainedBase, density, trained_parts
+from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.calibration import GROUPED, accepted_share, calibrate, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
+from streamproc.training.levels import LEVELS, bin_likelihood, expected
 from streamproc.training.loop import TrainResult
 from streamproc.training.residual import Hyperprior, trained_residual
 from streamproc.training.texture import usable
@@ -42,6 +45,7 @@ SCALE_RANGE = (0.11, 64.0)
 TAIL = 4.5
 """A Gaussian table reaches this many standard deviations; beyond lies the escape."""
 TABLE_FACES = 4000
+TABLE_ROUNDS = 6
 LARGE_FROM = 4096
 """Weight matrices with more entries than this are stored in fewer bits."""
 
@@ -59,7 +63,9 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
         tensors |= named(prefix, net, STORED.get(prefix))
         if STORED.get(prefix) is _as_bytes:
             _take_bytes(net)
-    tensors |= table_tensors("base_tables", _base_tables(base.densities(), _latents(base, data, features, rows)))
+    likely = expected(base.likelihood, base.shape.base_latents, base.trellis)
+    tables = level_tables(likely, _latents(base, data, features, rows), base.trellis)
+    tensors |= table_tensors(BASE_TABLES, tables)
     tensors |= residual_tensors(residual)
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{profile}.safetensors"
@@ -115,7 +121,7 @@ def export_alone(work: Path) -> Path:
     # A base layer that has nothing to say, in no bits.
     silent = [counts_from_pmf(np.ones(1))] * shape.base_latents
     tables = CodeTables.from_counts(silent, np.zeros(len(silent), np.int32))
-    tensors = residual_tensors(trained_residual(work, ALONE)) | table_tensors("base_tables", tables)
+    tensors = residual_tensors(trained_residual(work, ALONE)) | table_tensors(BASE_TABLES, tables)
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     save_weights(CodecWeights("alone", shape, "", Calibration(1.0, 0.0), arrays), target)
     return target
@@ -178,29 +184,24 @@ def _latents(base: TrainedBase, data: TrainingFaces, features: Tensor, rows: Ten
     return torch.cat([base.latents(crops[part].permute(0, 3, 1, 2), features[part]) for part in torch.split(rows, 256)])
 
 
-def _base_tables(densities: list[Array], latents: Tensor) -> CodeTables:
-    """Tables of every latent dimension of the base layer."""
-    parts = torch.split(latents, [len(part) for part in densities], dim=1)
-    found = [symbol_counts(expected, latent) for expected, latent in zip(densities, parts, strict=True)]
-    offsets = np.concatenate([offsets for _, offsets in found])
-    return CodeTables.from_counts([row for rows, _ in found for row in rows], offsets)
-
-
-def symbol_counts(densities: Array, latents: Tensor) -> tuple[list[Array], Array]:
-    """(a table's counts, its offset) of every dimension of latents (N, D): counted over training faces, smoothed by the
-    learned entropy model's `densities` (D, 41) of the integers within +-20."""
-    symbols = latents.round().long().numpy() + LATENT_LIMIT
-    rows = []
-    for column, expected in zip(symbols.T, densities, strict=True):
-        counted = np.bincount(column, minlength=2 * LATENT_LIMIT + 1)
-        rows.append(counts_from_pmf(counted + PRIOR_WEIGHT * expected / expected.sum()))
-    return rows, np.full(len(rows), -LATENT_LIMIT, np.int32)
+def level_tables(likely: Array, latents: Tensor, trellis: Trellis) -> CodeTables:
+    """Tables of the levels of latents (N, D) of training faces: counted, smoothed by what the learned entropy model
+    expects, `likely` (D * turns, 41). The levels follow the tables' costs and the tables the levels, so a trellis goes
+    round a few times."""
+    values, shares = latents.numpy(), likely
+    for _ in range(1 if trellis.turns == 1 else TABLE_ROUNDS):
+        levels = trellis.quantise(values, -np.log2(shares), -LATENT_LIMIT, trellis.price)
+        places = trellis.rows(levels) * len(LEVELS) + levels + LATENT_LIMIT
+        counted = np.bincount(places.ravel(), minlength=likely.size).reshape(likely.shape) + PRIOR_WEIGHT * likely
+        shares = counted / counted.sum(axis=1, keepdims=True)
+    return CodeTables.from_counts([counts_from_pmf(row) for row in shares], np.full(len(shares), -LATENT_LIMIT))
 
 
 def _hyper_tables(prior: EntropyBottleneck) -> CodeTables:
     """Tables of the hyper-latent's channels, each as wide as its density, with an escape."""
     rows, offsets = [], []
-    for likelihood in density(prior, HYPER_LIMIT):
+    reach = torch.arange(-HYPER_LIMIT, HYPER_LIMIT + 1.0)[:, None].expand(-1, prior.channels)
+    for likelihood in bin_likelihood(prior, reach).T.double().numpy():
         likely = np.flatnonzero(likelihood > 1e-6)
         first, last = (int(likely[0]), int(likely[-1])) if len(likely) else (HYPER_LIMIT, HYPER_LIMIT)
         inside = likelihood[first : last + 1]

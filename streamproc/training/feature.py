@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from streamproc.codec.networks import FeatureCoder
 from streamproc.codec.shape import CodecShape
+from streamproc.codec.trellis import EIGHT_STATES, Trellis
 from streamproc.training.data import load_faces
+from streamproc.training.levels import bin_likelihood, expected_costs, quantised
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.types import FloatArray
 
@@ -28,8 +30,9 @@ START_STEP = 0.06
 class CodedVector(nn.Module):
     """A feature coder and the entropy model of its latent."""
 
-    def __init__(self, feature: int, latents: int) -> None:
+    def __init__(self, feature: int, latents: int, trellis: Trellis) -> None:
         super().__init__()
+        self.trellis = trellis
         self.coder = FeatureCoder(feature, latents, GDN)
         self.prior = EntropyBottleneck(latents, init_scale=8)
 
@@ -40,14 +43,21 @@ class CodedVector(nn.Module):
         return self.coder.synthesise(noisy[:, :, 0, 0]), -likelihood.log2().sum(dim=(1, 2, 3))
 
     @torch.no_grad()
-    def rounded(self, feature: Tensor) -> Tensor:
+    def decoded(self, feature: Tensor) -> Tensor:
         """(N, feature) as the decoder will see it."""
-        return self.coder.synthesise(self.coder.analyse(feature).round())
+        latents = self.coder.analyse(feature)
+        costs = expected_costs(self.likelihood, latents.shape[1], self.trellis)
+        return self.coder.synthesise(quantised(latents, self.trellis, costs))
+
+    @torch.no_grad()
+    def likelihood(self, values: Tensor) -> Tensor:
+        """(N, latents) probabilities of the unit bins around (N, latents) values, by the entropy model."""
+        return bin_likelihood(self.prior, values)
 
 
 def identity_net(shape: CodecShape) -> CodedVector:
     """The identity coder of a codec of that shape, untrained."""
-    return CodedVector(shape.identity, shape.identity_latents)
+    return CodedVector(shape.identity, shape.identity_latents, EIGHT_STATES)
 
 
 def start_at_klt(coder: FeatureCoder, features: FloatArray, step: float = START_STEP) -> None:

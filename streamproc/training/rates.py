@@ -10,16 +10,15 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamproc.codec.code_tables import CodeTables
 from streamproc.codec.feature_rates import FEATURE, LATENTS, net_prefix, rate_net, rates_path, tables_prefix
 from streamproc.codec.networks import Gdn
-from streamproc.codec.shape import LATENT_LIMIT
+from streamproc.codec.trellis import ROUNDING
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
-from streamproc.training.base_parts import density
 from streamproc.training.data import load_faces
-from streamproc.training.export import as_halves, named, symbol_counts, table_tensors
+from streamproc.training.export import as_halves, level_tables, named, table_tensors
 from streamproc.training.feature import CodedVector, start_at_klt
+from streamproc.training.levels import expected
 from streamproc.training.loop import Plan, Progress, TrainResult, fit
 
 PART = "rates"
@@ -47,8 +46,8 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         coder = rate_net(Gdn)
         coder.load_state_dict({name.removeprefix(f"{net_prefix(rate)}."): t.float() for name, t in stored.items()})
         with torch.no_grad():
-            rows = symbol_counts(density(net.prior, LATENT_LIMIT), coder.analyse(features))
-        tensors |= table_tensors(tables_prefix(rate), CodeTables.from_counts(*rows))
+            tables = level_tables(expected(net.likelihood, LATENTS, net.trellis), coder.analyse(features), net.trellis)
+        tensors |= table_tensors(tables_prefix(rate), tables)
         metrics |= _measure(net, torch.from_numpy(data.features[held]), rate)
     target = rates_path()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +61,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
 def _train(table: Tensor, rate: int, price: float, work: Path, plan: Plan, progress: Progress) -> CodedVector:
     """The coder of one price."""
     torch.manual_seed(plan.seed)
-    net = CodedVector(FEATURE, LATENTS)
+    net = CodedVector(FEATURE, LATENTS, ROUNDING)
     net.coder = rate_net(GDN)
     start_at_klt(net.coder, table.cpu().numpy(), (STEP_SQUARED * price) ** 0.5)
     net.to(table.device)
@@ -82,5 +81,5 @@ def _measure(net: CodedVector, features: Tensor, rate: int) -> dict[str, float]:
     """Estimated bits and squared distance on held-out faces."""
     _, likelihood = net.prior(net.coder.analyse(features).round()[:, :, None, None])
     bits = -likelihood.log2().sum(dim=(1, 2, 3)).mean()
-    distance = (net.rounded(features) - features).square().sum(dim=1).mean()
+    distance = (net.decoded(features) - features).square().sum(dim=1).mean()
     return {f"bits_{rate}": float(bits), f"distance_{rate}": float(distance)}

@@ -18,6 +18,7 @@ from streamproc.codec.shape import HYPER_STRIDE, SHAPES, CodecShape
 from streamproc.training.alone import ALONE
 from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.data import load_faces
+from streamproc.training.levels import expected_costs, multiples
 from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit, load_trained
 from streamproc.training.losses import satd
 from streamproc.training.texture import usable
@@ -144,9 +145,10 @@ def coded_faces(crops: Tensor, features: Tensor, base: TrainedBase, progress: Pr
     """Crops (N, 3, 256, 256) uint8 with what their base layers say and show."""
     shown = torch.empty_like(crops)
     symbols: list[Tensor] = []
+    costs = expected_costs(base.likelihood, base.shape.base_latents, base.trellis)
     for i in range(0, len(crops), 32):
-        said = base.latents(crops[i : i + 32], features[i : i + 32]).round()
-        shown[i : i + 32] = (base.picture(said) * 255).round().to(torch.uint8)
+        said = multiples(base.latents(crops[i : i + 32], features[i : i + 32]), base.trellis, costs)
+        shown[i : i + 32] = (base.picture(said * base.trellis.unit) * 255).round().to(torch.uint8)
         symbols.append(said)
         progress("base pictures", min(i + 32, len(crops)), len(crops))
     return CodedFaces(crops, shown, torch.cat(symbols))

@@ -1,11 +1,11 @@
 """Training of the appearance net and the texture net (Eq. 4), end to end.
 
 L = sum over three scales of (20 MSE + SATD / 2) + l * bits; the texture net is given the *decoded* identity feature and
-the rounded latents. The paper has SATD alone; in an 8x8 block the mean is one of 64 coefficients, so with SATD alone
+the quantised latents. The paper has SATD alone; in an 8x8 block the mean is one of 64 coefficients, so with SATD alone
 brightness and pose are hardly learned. l follows the bits: it rises while there are more than asked for and falls
 while there are fewer. Both nets start at the Karhunen-Loeve transform of the training pictures, which is then what
-they have to improve on. Most steps train the 64x64 level, which holds nearly all that a base layer can say; the last
-ones all three.
+they have to improve on. Most steps train the 64x64 level, which holds nearly all that a base layer can say, on varied
+pictures first and then on pictures as they are; the last ones all three levels.
 """
 
 from pathlib import Path
@@ -15,17 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamproc.codec.networks import AppearanceNet, TextureNet
-from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE, CodecShape
+from streamproc.codec.shape import PICTURE_SIDE, CodecShape
+from streamproc.codec.trellis import EIGHT_STATES
 from streamproc.training.data import TrainingFaces, load_faces
 from streamproc.training.feature import trained_identity
+from streamproc.training.levels import expected_costs, quantised
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.training.losses import satd, shrink
 from streamproc.training.varied import varied
 
 PART = "texture"
 BITS = 200.0
-"""Bits of appearance asked for, by the noisy estimate that training sees; rounding takes some 5 % less, LFW's faces 5 %
-more: with identity's 133, what the paper spends on a base layer (341)."""
+"""Bits of appearance asked for, by the noisy estimate that training sees; the trellis takes some 4 % less."""
 FORGET = 0.15
 """Share of the identity's numbers that a step leaves out: each training face has an identity of its own, by which
 the texture net would otherwise know it by heart."""
@@ -37,7 +38,9 @@ PRICE_GAIN = 2e-5
 """Relative change of the price for each bit too many, a step."""
 START_STEP = 2.0
 """Quantiser step that the Karhunen-Loeve coefficients start with, in units of the 64x64 picture's vector."""
-FINE_SHARE = 0.12
+VARIED_SHARE = 0.6
+"""Share of the steps, the first ones, whose pictures are varied: longer, and faces as they are stay underfitted."""
+FINE_SHARE = 0.06
 """Share of the steps, the last ones, that train all three levels."""
 FINE_BATCH = 16
 MIDDLE = 2 * PICTURE_SIDE
@@ -62,13 +65,6 @@ class LogisticPrior(nn.Module):
         inside = torch.sigmoid((away + 0.5) / scales) - torch.sigmoid((away - 0.5) / scales)
         likely: Tensor = (inside * self.weights.softmax(dim=1)).sum(dim=2)
         return likely.clamp(min=1e-9)
-
-    @torch.no_grad()
-    def density(self) -> Tensor:
-        """(D, 41) probability of each integer within +-20."""
-        grid = torch.arange(-LATENT_LIMIT, LATENT_LIMIT + 1.0)[:, None].expand(-1, len(self.means))
-        density: Tensor = self(grid).T
-        return density
 
 
 class BaseNet(nn.Module):
@@ -100,21 +96,15 @@ class BaseNet(nn.Module):
     def forward(self, identity: Tensor, small: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
         """(pictures of the levels, bits (N,)) from decoded identity features (N, 128) and crops (N, 3, 64, 64) in 0..1.
 
-        The rate sees noise for rounding, the picture rounded latents, as if rounding had slope 1 ("straight through").
+        The rate sees noise for the trellis, the picture what comes through it, as if that had slope 1.
         """
         latents = self.appearance(small)
         bits = -self.prior(latents + torch.rand_like(latents) - 0.5).log2().sum(dim=1)
-        rounded = latents + (latents.round() - latents).detach()
-        # The latent stays in float32: its rounding is the code. The pictures bear bfloat16, at twice the speed.
+        rounded = quantised(latents, EIGHT_STATES, expected_costs(self.prior, latents.shape[1], EIGHT_STATES))
+        # The latent stays in float32: its levels are the code. The pictures bear bfloat16, at twice the speed.
         with torch.autocast(small.device.type, torch.bfloat16):
             pictures = self.texture(F.dropout(identity, FORGET, self.training), rounded, levels)
         return [picture.float() for picture in pictures], bits
-
-    @torch.no_grad()
-    def latents(self, small: Tensor) -> Tensor:
-        """(N, D) the codes, whole numbers, of crops (N, 3, 64, 64) in 0..1."""
-        latents: Tensor = self.appearance(small)
-        return latents.round()
 
     @torch.no_grad()
     def picture(self, identity: Tensor, latents: Tensor) -> Tensor:
@@ -142,30 +132,37 @@ def _middle(crops: Tensor) -> Tensor:
     return (shrink(as_pictures(crops), MIDDLE) * 255).round().to(torch.uint8)
 
 
+def _mirrored(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W), about half of them mirrored."""
+    turned = (torch.rand(len(pictures), 1, 1, 1) < 0.5).to(pictures.device)
+    return torch.where(turned, pictures.flip(-1), pictures)
+
+
 def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
     """Trains the base layer's texture path on the crops that `prepare` left in `faces`."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     identity_coder = trained_identity(work)
-    identities = identity_coder.rounded(torch.from_numpy(data.features)).to(device)
+    identities = identity_coder.decoded(torch.from_numpy(data.features)).to(device)
     crops, rows = torch.from_numpy(data.crops), usable(data)
     middle = torch.cat([_middle(crops[i : i + 512]) for i in range(0, len(crops), 512)])
     net = BaseNet(CodecShape())
     net.start_at_klt(torch.cat([shrink(as_floats(middle[part]), PICTURE_SIDE) for part in torch.split(rows, 512)]))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fine_from = int(plan.steps * (1 - FINE_SHARE))
+    plain_from, fine_from = int(plan.steps * VARIED_SHARE), int(plan.steps * (1 - FINE_SHARE))
 
     def losses(step: int) -> dict[str, Tensor]:
         fine = step >= fine_from
         chosen = rows[torch.randint(len(rows), (FINE_BATCH if fine else plan.batch,))]
         if fine:
-            full = as_pictures(crops[chosen]).to(device)
-            full = full.flip(-1) if torch.rand(()) < 0.5 else full
+            full = _mirrored(as_pictures(crops[chosen]).to(device))
             targets = [shrink(full, PICTURE_SIDE), shrink(full, MIDDLE), full]
         else:
-            targets = [varied(as_floats(middle[chosen]).to(device), PICTURE_SIDE)]
-        pictures, bits = net(identities[chosen], targets[0], len(targets))
-        errors = [picture - target for picture, target in zip(pictures, targets, strict=True)]
+            pictures = as_floats(middle[chosen]).to(device)
+            plain = step >= plain_from
+            targets = [shrink(_mirrored(pictures), PICTURE_SIDE) if plain else varied(pictures, PICTURE_SIDE)]
+        shown, bits = net(identities[chosen], targets[0], len(targets))
+        errors = [picture - target for picture, target in zip(shown, targets, strict=True)]
         each = [SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * error.square().mean() for error in errors]
         rate = bits.mean()
         total = torch.stack(each).sum() + SQUARED_WEIGHT * net.price.clone() * len(targets) * rate

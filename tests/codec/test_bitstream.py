@@ -23,7 +23,6 @@ from streamproc.codec.bitstream import (
     pack_enhancement,
     pack_file,
     read_header,
-    unpack_base,
     unpack_bases,
     unpack_enhancement,
     unpack_file,
@@ -94,9 +93,8 @@ symbol = st.integers(-8, 8) | st.integers(-(2**15), 2**15 - 1)
 def test_base_round_trip_whole_and_by_prefix(values: list[int], count: int) -> None:
     symbols = np.array(values, dtype=np.int32)
     data = pack_base(symbols, BASE)
-    assert np.array_equal(unpack_base(data, BASE), symbols)
-    assert np.array_equal(unpack_base(data, BASE, count), symbols[:count])
     assert np.array_equal(unpack_bases([data, data], BASE), [symbols, symbols])
+    assert np.array_equal(unpack_bases([data], BASE, count=count), [symbols[:count]])
 
 
 def test_base_is_bounded() -> None:
@@ -104,9 +102,9 @@ def test_base_is_bounded() -> None:
     with pytest.raises(CodecError, match="275 bytes"):
         pack_base(np.full(200, 999, dtype=np.int32), flat)
     with pytest.raises(CorruptCode, match="256 bytes"):
-        unpack_base(bytes(MAX_BASE_BYTES + 1), BASE)
+        unpack_bases([bytes(MAX_BASE_BYTES + 1)], BASE)
     with pytest.raises(CorruptCode, match="2 of 2"):
-        unpack_bases([b"", bytes(MAX_BASE_BYTES + 1)], BASE, 0)
+        unpack_bases([b"", bytes(MAX_BASE_BYTES + 1)], BASE, count=0)
     with pytest.raises(CodecError):
         pack_base(np.zeros(23, dtype=np.int32), BASE)
     assert unpack_bases([], BASE).shape == (0, 24)
@@ -126,7 +124,7 @@ def test_ten_thousand_damaged_bases_are_refused_or_valid() -> None:
         else:
             data += rng.bytes(int(rng.integers(1, 20)))
         try:
-            symbols = unpack_base(bytes(data), BASE)
+            symbols = unpack_bases([bytes(data)], BASE)[0]
         except CorruptCode:
             refused += 1
         else:
@@ -281,7 +279,7 @@ def golden_enhancement(entry: dict[str, Any]) -> Enhancement:
 def test_golden_base() -> None:
     entry = GOLDEN["base"]
     assert pack_base(np.array(entry["symbols"], np.int32), BASE).hex() == entry["hex"]
-    assert unpack_base(bytes.fromhex(entry["hex"]), BASE).tolist() == entry["symbols"]
+    assert unpack_bases([bytes.fromhex(entry["hex"])], BASE).tolist() == [entry["symbols"]]
 
 
 @pytest.mark.parametrize("entry", GOLDEN["enhancement-1"], ids=lambda entry: entry["name"])

@@ -142,7 +142,7 @@ import json, sys, zlib
 from streamproc import FaceCodec
 codec, codes = FaceCodec.load(device="cpu"), json.load(sys.stdin)
 bases = [bytes.fromhex(base) for base, _ in codes]
-crc = zlib.crc32(codec.base.symbols(bases).tobytes())
+crc = zlib.crc32(codec.base.code.unpack(bases).tobytes())
 for base, (_, enhancement) in zip(bases, codes):
     found = codec.enhancement.symbols(bytes.fromhex(enhancement), base)
     crc = zlib.crc32(found.latent.tobytes(), zlib.crc32(found.hyper.tobytes(), crc))
@@ -171,7 +171,7 @@ def test_symbols_are_the_same_in_every_batch(codec: FaceCodec, codes: list[FaceC
     many = codec.enhancement.indexes(found, [base[n % len(base)] for n in range(batch)])
     for n in range(batch):
         np.testing.assert_array_equal(many[n], wanted[n % len(reference)])
-    np.testing.assert_array_equal(codec.base.symbols(base * 11), np.tile(codec.base.symbols(base), (11, 1)))
+    np.testing.assert_array_equal(codec.base.code.unpack(base * 11), np.tile(codec.base.code.unpack(base), (11, 1)))
 
 
 MUTATIONS = st.tuples(st.sampled_from(["cut", "flip", "random", "foreign", "grow"]), st.integers(0, 2**32 - 1))
@@ -195,10 +195,10 @@ def test_damaged_base_layers(codec: FaceCodec, codes: list[FaceCode], how: tuple
     """Refused, or a valid feature: the checksum beside it in the archive tells (tests/storage)."""
     data = damaged(codes[n].base, (codes[n].enhancement or b"")[:40], *how)
     try:
-        symbols = codec.base.symbols([data])
+        symbols = codec.base.code.unpack([data])
     except CorruptCode:
         return
-    assert symbols.shape == (1, len(codec.base.tables))
+    assert symbols.shape == (1, len(codec.base.code))
     feature = codec.features([data])
     assert np.isfinite(feature).all()
     assert abs(np.linalg.norm(feature) - 1) < 1e-4

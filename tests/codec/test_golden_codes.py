@@ -29,7 +29,7 @@ def symbols_crc(codec: FaceCodec, base: bytes, enhancement: bytes) -> int:
     """CRC-32 of every decoded symbol of both layers."""
     found = codec.enhancement.symbols(enhancement, base)
     crc = 0
-    for part in (codec.base.symbols([base])[0], found.hyper, found.latent):
+    for part in (codec.base.code.unpack([base])[0], found.hyper, found.latent):
         crc = zlib.crc32(part.astype("<i4").tobytes(), crc)
     return crc
 

@@ -100,7 +100,7 @@ def test_unusual_pictures_keep_the_promise_of_48_bytes(codec: FaceCodec) -> None
 @given(data=st.binary(min_size=0, max_size=60))
 def test_hostile_bases_are_decoded_or_refused(codec: FaceCodec, data: bytes) -> None:
     try:
-        symbols = codec.base.symbols([data])
+        symbols = codec.base.code.unpack([data])
     except CorruptCode:
         return
     assert symbols.shape == (1, 128)

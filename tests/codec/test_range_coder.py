@@ -18,6 +18,7 @@ from streamproc.codec.range_coder import (
     decode_rows,
     ideal_bits,
 )
+from streamproc.codec.trellis import ROUNDING
 from streamproc.errors import CodecError, CorruptCode, WeightsError
 
 Ints = npt.NDArray[np.int64]
@@ -223,15 +224,15 @@ def test_rows_decode_as_single_streams_do() -> None:
     rows = [symbols[[np.flatnonzero(indexes == t)[0] for t in range(16)]] for indexes, symbols in streams]
     payloads = [encode([(tables, np.arange(16), row)]) for row in rows]
     ends = np.cumsum([len(data) for data in payloads])
-    assert np.array_equal(decode_rows(b"".join(payloads), ends, tables, 16), rows)
-    assert np.array_equal(decode_rows(b"".join(payloads), ends, tables, 7), np.array(rows)[:, :7])
+    assert np.array_equal(decode_rows(b"".join(payloads), ends, tables, ROUNDING, 16), rows)
+    assert np.array_equal(decode_rows(b"".join(payloads), ends, tables, ROUNDING, 7), np.array(rows)[:, :7])
     ends[2:] += 1
     with pytest.raises(CorruptCode, match="code 3 of 5"):
-        decode_rows(b"".join([*payloads[:3], b"\0", *payloads[3:]]), ends, tables, 16)
+        decode_rows(b"".join([*payloads[:3], b"\0", *payloads[3:]]), ends, tables, ROUNDING, 16)
     with pytest.raises(CodecError):
-        decode_rows(b"", [1], tables, 16)
+        decode_rows(b"", [1], tables, ROUNDING, 16)
     with pytest.raises(CodecError):
-        decode_rows(b"", [0], tables, 17)
+        decode_rows(b"", [0], tables, ROUNDING, 17)
 
 
 @relaxed

@@ -1,0 +1,58 @@
+"""Tables and trellis of a base layer, as the weights hold them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.codec.bitstream import pack_base, unpack_bases
+from streamproc.codec.code_tables import CodeTables, IntArray
+from streamproc.codec.range_coder import ideal_bits
+from streamproc.codec.trellis import BY_TURNS, Trellis
+from streamproc.codec.weights import CodecWeights
+from streamproc.errors import WeightsError
+
+PREFIX = "base_tables"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BaseCode:
+    """Between the levels of a base layer's D latents and its payload."""
+
+    tables: CodeTables
+    trellis: Trellis
+
+    @classmethod
+    def of(cls, weights: CodecWeights) -> Self:
+        """That of the weights; how many tables a latent has tells the trellis. Raises WeightsError."""
+        tables = CodeTables.from_arrays(weights.tensors, PREFIX)
+        turns, rest = divmod(len(tables), weights.shape.base_latents)
+        if rest or turns not in BY_TURNS:
+            raise WeightsError(
+                f"These weights have {len(tables)} tables for {weights.shape.base_latents} latents of a base layer: "
+                "use a file of this version of streamproc."
+            )
+        return cls(tables, BY_TURNS[turns])
+
+    def __len__(self) -> int:
+        """How many latents there are."""
+        return len(self.tables) // self.trellis.turns
+
+    def pack(self, levels: IntArray) -> bytes:
+        """The payload of levels (D,)."""
+        return pack_base(levels, self.tables, self.trellis)
+
+    def unpack(self, payloads: Sequence[bytes], count: int | None = None) -> IntArray:
+        """(N, count) int32 levels, all D by default; raises CorruptCode."""
+        return unpack_bases(payloads, self.tables, self.trellis, count)
+
+    def multiples(self, payloads: Sequence[bytes], count: int | None = None) -> IntArray:
+        """(N, count) int32: which multiples of the trellis' unit the latents are; raises CorruptCode."""
+        return self.trellis.multiples(self.unpack(payloads, count))
+
+    def ideal_bits(self, levels: IntArray) -> npt.NDArray[np.float64]:
+        """(N,) ideal code lengths, bits, of the first levels (N, count) of base layers."""
+        pairs = zip(levels, self.trellis.rows(levels), strict=True)
+        return np.array([ideal_bits(symbols, rows, self.tables) for symbols, rows in pairs])
