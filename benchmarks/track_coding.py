@@ -291,8 +291,8 @@ def _bars(codec: FaceCodec, shots: Array) -> list[float]:
 def _payloads(codec: FaceCodec, track: Shots, identities: IntArray) -> list[bytes]:
     """The track's base layers with these identities, levels (1 or K, 64), in place of their own."""
     code, count = codec.base.code, codec.base.identity_latents
-    whole = code.trellis.multiples(track.levels)
-    whole[:, :count] = code.trellis.multiples(identities)
+    shots = np.broadcast_to(code.trellis.multiples(identities), (len(track.levels), count))
+    whole = np.concatenate([shots, code.trellis.multiples(track.levels)[:, count:]], axis=1)
     # Through the trellis anew: the way through appearance's part hangs on the identity before it.
     values = whole.astype(np.float32) * np.float32(code.trellis.unit)
     levels = code.trellis.quantise(values, level_costs(code.tables), int(code.tables.offsets[0]), 0.0)
