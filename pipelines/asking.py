@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from pipelines.gaps import blind_clause
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
-from streamproc.query import SearchResult, ask_photo, search
+from streamproc.query import Blindness, SearchResult, ask_photo, blindness, search
 from streamproc.types import FaceCrop, Image
 
 
@@ -55,32 +56,35 @@ class Asker:
         since: datetime | None = None,
         until: datetime | None = None,
         top: int = 10,
+        now: datetime | None = None,
     ) -> SearchResult:
-        """Who this is: the face goes through the same codec as those in the archive."""
+        """Who this is: the face goes through the same codec as those in the archive. `now` as `search` takes it."""
         code = self.codec.encode(face.image[None], None)[0]
         feature = self.codec.features([code.base])[0]
-        return search(archive, self.codec, feature, cameras, since, until, top)
+        return search(archive, self.codec, feature, cameras, since, until, top, now)
 
     def answer(self, archive: Archive, photo: Path) -> Answer:
         """The answer about the one face of a photo, with its picture."""
         face = self.face(photo)
-        result = self.ask(archive, face)
+        now = datetime.now(UTC)
+        result = self.ask(archive, face, now=now)
         best = result.matches[0] if result.matches else None
         return Answer(
             photo,
             face.image,
             result.verdict,
-            answer_sentence(result),
+            answer_sentence(result, blindness(result.gaps, None, now)),
             best.probability if best else 0.0,
             best.record.id if best else None,
         )
 
 
-def answer_sentence(result: SearchResult) -> str:
-    """The verdict for people."""
+def answer_sentence(result: SearchResult, blind: Sequence[Blindness] = ()) -> str:
+    """The verdict for people; where nobody was found, also how long nobody could have been, by `blind`."""
     tracks = f"{result.searched} track{'' if result.searched == 1 else 's'}"
     if result.verdict == "no match":
-        return f"No match: nobody in the {tracks} searched is likely to be this person."
+        verdict = f"No match: nobody in the {tracks} searched is likely to be this person"
+        return f"{verdict}, {blind_clause(blind)}." if blind else f"{verdict}."
     best = result.matches[0]
     seen = best.record.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return (

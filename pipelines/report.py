@@ -18,12 +18,13 @@ from PIL import Image as Picture
 from pipelines.asking import Answer
 from pipelines.batch import crops_folder
 from pipelines.encode import crop_name
+from pipelines.gaps import gap_lines, gap_sentence
 from pipelines.pictures import coded_bytes
 from pipelines.timeline import timelines
 from storage import Archive, TrackRecord
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
-from streamproc.query import Reconstructor
+from streamproc.query import Reconstructor, merged
 from streamproc.types import FaceRecord, Image, Layer
 
 MOST_TRACKS = 500
@@ -66,22 +67,26 @@ def write_report(
     Raises ArchiveNotFound, WrongCodec, CorruptCode.
     """
     codec = FaceCodec.load(settings.encode.profile, settings.encode.device)
+    made = datetime.now(UTC)
     with Archive.open(archive_url) as archive:
         tracks = archive.tracks(cameras)
         shown = _Album(folder, archive, codec).show([track for track in tracks if track.face_ids][:MOST_TRACKS])
         held = archive.info()
+        gaps = merged(archive.gaps(cameras, now=made))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters["utc"] = _utc
+    environment.filters["sentence"] = lambda gap: gap_sentence(gap, made)
     page = environment.get_template("report.html").render(
-        made=datetime.now(UTC),
+        made=made,
         held=held,
         tracks=tracks,
         shown=shown,
         sizes=_sizes(folder, shown),
         measured=sum(face.crop is not None for face in shown),
-        timelines=timelines(tracks),
+        timelines=timelines(tracks, gaps, made),
+        gaps=gap_lines(gaps, None, None, made),
         answers=_answers(folder, answers, shown),
     )
     path = folder / "index.html"

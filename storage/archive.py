@@ -14,11 +14,11 @@ from types import TracebackType
 
 from sqlalchemy import Connection, Engine
 
-from storage import reading, writing
+from storage import ledger, reading, writing
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, SourceEntry, TrackRecord
 from storage.sqlite import explained, file_bytes
-from streamproc.types import BaseLayers, CodedTrack, FaceCode, FaceRecord, SourceResult
+from streamproc.types import BaseLayers, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
 class Archive:
@@ -81,6 +81,65 @@ class Archive:
         with self._writing() as connection:
             writing.finish_source(connection, source_id, result)
 
+    # The ledger of gaps
+
+    def begin_gap(self, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
+        """The gap that the camera is in from `began_at` on; `detail` is a sentence for people, without credentials.
+
+        The same camera, start and reason is the same gap, however often it is begun: the first detail stays, and one
+        that has ended is not opened again. A camera may be in several gaps at once.
+        """
+        with self._writing() as connection:
+            return ledger.begin_gap(connection, camera, began_at, reason, detail)
+
+    def end_gap(self, gap_id: str, ended_at: datetime) -> GapRecord:
+        """The gap, over at `ended_at`; one that had ended stays as it is. Never before it began.
+
+        Raises UnknownRecord.
+        """
+        with self._writing() as connection:
+            return ledger.end_gap(connection, gap_id, ended_at)
+
+    def end_gaps(self, camera: str | None, ended_at: datetime) -> tuple[GapRecord, ...]:
+        """The gaps of the camera, None for every camera, that lasted until now and are over at `ended_at`."""
+        with self._writing() as connection:
+            return ledger.end_gaps(connection, camera, ended_at)
+
+    def gaps(
+        self,
+        cameras: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        now: datetime | None = None,
+    ) -> tuple[GapRecord, ...]:
+        """The gaps of the cameras (none named: all) that share a moment with since <= time < until, as they began.
+
+        A gap covers began_at <= time < ended_at; one that lasts has no end. With `now`, a camera that is in no gap but
+        whose last sign of life is more than `ledger.UNWATCHED` old counts as in one from then on: nobody lived to enter
+        it. UnknownRecord for a camera that is not there, naming those that are.
+        """
+        with self._reading() as connection:
+            return ledger.gaps(connection, cameras, since, until, now)
+
+    def watched(self, camera: str, until: datetime | None) -> None:
+        """Nothing; the camera is known to be watched up to this moment. None: it is not anybody's task any more."""
+        with self._writing() as connection:
+            ledger.watched(connection, camera, until)
+
+    def watched_until(self, camera: str) -> datetime | None:
+        """The moment up to which the camera is known to have been watched; None for one that nobody watches."""
+        with self._reading() as connection:
+            return ledger.watched_until(connection, camera)
+
+    def resume(self, camera: str, at: datetime) -> tuple[GapRecord, ...]:
+        """The gaps that are over because the camera is watched again from `at` on; for the start of whoever watches.
+
+        What a killed service left lasting ends at its last sign of life, and from there to `at` it was `stopped`. A gap
+        that began after that sign stands for the whole time, up to `at`. All of it or, after a kill, nothing.
+        """
+        with self._writing() as connection:
+            return ledger.resume(connection, camera, at)
+
     # Reading
 
     def completed_source(self, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
@@ -115,10 +174,10 @@ class Archive:
         with self._reading() as connection:
             return reading.tracks(connection, cameras, since, until)
 
-    def info(self) -> ArchiveInfo:
-        """What the archive holds, counted now."""
+    def info(self, now: datetime | None = None) -> ArchiveInfo:
+        """What the archive holds, counted now; its gaps as `gaps` tells them."""
         with self._reading() as connection:
-            return reading.info(connection, file_bytes(self._path))
+            return reading.info(connection, file_bytes(self._path), ledger.gaps(connection, (), None, None, now))
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -12,7 +12,7 @@ from storage.records import ArchiveBytes, ArchiveInfo, CameraInfo, TrackRecord
 from storage.schema import BaseLayer, Camera, Codec, EnhancementLayer, Face, Source, Track
 from storage.sqlite import index_bytes
 from streamproc.errors import CorruptCode, UnknownRecord
-from streamproc.types import BaseLayers, FaceCode, FaceRecord, Layer, SourceResult
+from streamproc.types import BaseLayers, FaceCode, FaceRecord, GapRecord, Layer, SourceResult
 
 _AT_ONCE = 500
 """Ids in one question: databases bound how many values a question may carry."""
@@ -51,7 +51,7 @@ def base_layers(
     """Every base layer of the codec, seen by the cameras, since <= time < until."""
     asked = [] if since is None else [Face.time >= since]
     asked += [] if until is None else [Face.time < until]
-    asked += _by(connection, cameras, Face.camera_key)
+    asked += of_cameras(connection, cameras, Face.camera_key)
     codec_key = connection.execute(select(Codec.key).where(Codec.id == codec_id)).scalar_one_or_none()
     layers = (
         select(Face.id, Track.id, BaseLayer.payload, BaseLayer.checksum)
@@ -138,7 +138,7 @@ def tracks(
     """The tracks that touch since <= time < until, in the order they began."""
     asked = [] if since is None else [Track.ended_at >= since]
     asked += [] if until is None else [Track.started_at < until]
-    asked += _by(connection, cameras, Track.camera_key)
+    asked += of_cameras(connection, cameras, Track.camera_key)
     shots: defaultdict[int, list[str]] = defaultdict(list)
     best_first = select(Face.track_key, Face.id).join(Track).where(*asked).order_by(Face.track_key, Face.rank)
     for track_key, face_id in connection.execute(best_first):
@@ -168,8 +168,8 @@ def tracks(
     ]
 
 
-def info(connection: Connection, file_bytes: int) -> ArchiveInfo:
-    """What the archive holds, counted now; `file_bytes` is handed through."""
+def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -> ArchiveInfo:
+    """What the archive holds, counted now; `file_bytes` and `gaps` are handed through."""
     per_face = select(Face.camera_key, func.count()).group_by(Face.camera_key)
     faces_of = dict(connection.execute(per_face).all())
     seen = (
@@ -193,6 +193,7 @@ def info(connection: Connection, file_bytes: int) -> ArchiveInfo:
             index=index_bytes(connection),
             file=file_bytes,
         ),
+        gaps=gaps,
     )
 
 
@@ -200,8 +201,8 @@ def _payload_bytes(connection: Connection, payload: Any) -> int:
     return int(connection.execute(select(func.coalesce(func.sum(func.length(payload)), 0))).scalar_one())
 
 
-def _by(connection: Connection, cameras: Sequence[str], column: Any) -> list[ColumnElement[bool]]:
-    """The condition that `column` is one of the cameras' keys, none where no camera is named."""
+def of_cameras(connection: Connection, cameras: Sequence[str], column: Any) -> list[ColumnElement[bool]]:
+    """The condition that `column` is one of the cameras' keys, none where no camera is named; UnknownRecord."""
     if not cameras:
         return []
     known = dict(connection.execute(select(Camera.name, Camera.key).order_by(Camera.name)).all())

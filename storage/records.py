@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from streamproc.types import SourceResult
+from streamproc.types import GapRecord, SourceResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class ArchiveBytes:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveInfo:
-    """What the archive holds."""
+    """What the archive holds; `gaps` in the order they began."""
 
     faces: int
     tracks: int
     identities: int
     cameras: tuple[CameraInfo, ...]
     bytes: ArchiveBytes
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[GapRecord, ...]

@@ -1,8 +1,9 @@
 """The tables of the archive.
 
     cameras --< sources --< tracks --< faces --- base_layers         what search reads: small, a checksum beside it
-                   |                         `-- enhancement_layers  what pictures need: large, may go first
-                   `--- codecs (each layer names the codec that wrote it, too)
+          |        |                         `-- enhancement_layers  what pictures need: large, may go first
+          |        `--- codecs (each layer names the codec that wrote it, too)
+          `---< gaps                                                 when there was no video to look at
 
 Rows point at each other by small integer keys; `id` is the name by which the outside knows a row. A layer has a table
 of its own so that search never turns the pages of the pictures. Changes here go with a revision in `migrations`.
@@ -20,6 +21,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def microseconds(time: datetime) -> int:
+    """Since 1970 UTC; ValueError for a time without a zone, which could mean any of 38 hours."""
+    if time.utcoffset() is None:
+        raise ValueError(f"the time {time.isoformat()} has no time zone: give it one")
+    return (time - _EPOCH) // _MICROSECOND
+
+
 class UtcTime(TypeDecorator[datetime]):
     """A moment, kept as integer microseconds since 1970 UTC: exact, ordered, the same in every database."""
 
@@ -27,12 +35,8 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Microseconds; ValueError for a time without a zone, which could mean any of 38 hours."""
-        if value is None:
-            return None
-        if value.utcoffset() is None:
-            raise ValueError(f"the time {value.isoformat()} has no time zone: give it one")
-        return (value - _EPOCH) // _MICROSECOND
+        """Microseconds; ValueError for a time without a zone."""
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """The moment in UTC."""
@@ -69,11 +73,12 @@ class Base(DeclarativeBase):
 
 
 class Camera(Base):
-    """A place that faces were seen at."""
+    """A place that faces were seen at; `watched_until`: the last sign of life of the service that watches it."""
 
     __tablename__ = "cameras"
     key: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    watched_until: Mapped[datetime | None]
 
 
 class Codec(Base):
@@ -169,3 +174,17 @@ class EnhancementLayer(Base):
     )
     codec_key: Mapped[int] = mapped_column(ForeignKey("codecs.key"))
     payload: Mapped[bytes]
+
+
+class Gap(Base):
+    """A time without usable video of a camera; `ended_at` is null while it lasts, `reason` a word of `GapReason`."""
+
+    __tablename__ = "gaps"
+    __table_args__ = (Index(None, "camera_key", "began_at"),)
+    key: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    camera_key: Mapped[int] = mapped_column(ForeignKey("cameras.key"))
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    reason: Mapped[str]
+    detail: Mapped[str]

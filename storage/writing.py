@@ -40,7 +40,7 @@ def begin_source(
         connection.execute(update(Source).where(Source.key == row.key).values(values))
     else:
         values |= {"id": source_id, "content_hash": content_hash, "generation": 1} | _counts(SourceResult(camera, name))
-        connection.execute(insert(Source).values(camera_key=_camera_key(connection, camera), **values))
+        connection.execute(insert(Source).values(camera_key=key_of_camera(connection, camera), **values))
     return SourceEntry(source_id, False, None)
 
 
@@ -138,7 +138,8 @@ def _codec_key(connection: Connection, codec_id: str) -> int:
     return key
 
 
-def _camera_key(connection: Connection, name: str) -> int:
+def key_of_camera(connection: Connection, name: str) -> int:
+    """The camera's key; one that was not there is now."""
     key = connection.execute(select(Camera.key).where(Camera.name == name)).scalar_one_or_none()
     return _added(connection, insert(Camera).values(name=name)) if key is None else key
 

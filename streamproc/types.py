@@ -122,6 +122,44 @@ class FaceRecord:
     layers: frozenset[Layer]
 
 
+class GapReason(StrEnum):
+    """Why a camera gave no usable video.
+
+    Archives hold these words: none is renamed, and a new one comes with a revision of the schema, so that an older
+    program does not meet words that it does not know.
+    """
+
+    UNREACHABLE = "unreachable"
+    """It cannot be connected to."""
+    SILENT = "silent"
+    """It opens, but gives no frames."""
+    FROZEN = "frozen"
+    BLACK = "black"
+    CORRUPT = "corrupt"
+    BEHIND = "behind"
+    """Frames were dropped to keep up."""
+    CLOCK_JUMP = "clock_jump"
+    DISK_FULL = "disk_full"
+    STAGE_LOST = "stage_lost"
+    """A process of ours died."""
+    CLOSED = "closed"
+    """Outside its recording hours."""
+    STOPPED = "stopped"
+    """The service was not running."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecord:
+    """A time without usable video of a camera, UTC: from `began_at` on and before `ended_at`, None while it lasts."""
+
+    id: str
+    camera: str
+    began_at: datetime
+    ended_at: datetime | None
+    reason: GapReason
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """An archived face that resembles the one asked for; `similarity` is a cosine, `probability` that of being the

@@ -1,5 +1,6 @@
 """`search` and `reconstruct`: answers out."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,10 +52,13 @@ def search(
         settings = settings_file.load(config)
         with Archive.open(archive) as opened:
             from pipelines.asking import Asker, answer_sentence
+            from pipelines.gaps import asked_end, gap_lines
+            from streamproc.query import blindness
 
             asker = Asker.load(settings)
             crop = asker.face(image, face)
-            result = asker.ask(opened, crop, camera or (), since, until, top or settings.search.top)
+            now = datetime.now(UTC)
+            result = asker.ask(opened, crop, camera or (), since, until, top or settings.search.top, now)
     if result.damaged:
         err.print(f"{result.damaged} faces were left out: their base layers are damaged.")
     if result.other_codec:
@@ -62,12 +66,17 @@ def search(
     if json:
         emit(_document(result))
         return
-    out.print(answer_sentence(result), soft_wrap=True)
+    blind = blindness(result.gaps, since, asked_end(until, now))
+    out.print(answer_sentence(result, blind), markup=False, soft_wrap=True)
     if result.matches:
         out.print(_table(result.matches))
+    for line in gap_lines(result.gaps, since, until, now):
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def _document(result: "SearchResult") -> dict[str, object]:
+    from pipelines.gaps import gap_documents
+
     return {
         "verdict": result.verdict,
         "searched": result.searched,
@@ -88,6 +97,7 @@ def _document(result: "SearchResult") -> dict[str, object]:
             }
             for match in result.matches
         ],
+        "gaps": gap_documents(result.gaps),
     }
 
 

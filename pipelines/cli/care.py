@@ -1,5 +1,8 @@
 """`info`: what the archive holds."""
 
+from dataclasses import fields
+from datetime import UTC, datetime
+
 from rich.table import Table
 
 from pipelines.cli.output import ArchiveOption, JsonOption, emit, out, size, utc, work
@@ -11,12 +14,16 @@ def info(archive: ArchiveOption, json: JsonOption = False) -> None:
     Example: streamproc info --archive archive.db
     """
     with work():
+        from pipelines.gaps import gap_documents, gap_lines
         from storage import Archive
+        from streamproc.query import merged
 
+        now = datetime.now(UTC)
         with Archive.open(archive) as opened:
-            held = opened.info()
+            held = opened.info(now)
+    gaps = merged(held.gaps)
     if json:
-        emit(held)
+        emit({field.name: getattr(held, field.name) for field in fields(held)} | {"gaps": gap_documents(gaps)})
         return
     out.print(f"{held.faces} faces of {held.tracks} tracks, {held.identities} identities.")
     parts = held.bytes
@@ -30,5 +37,5 @@ def info(archive: ArchiveOption, json: JsonOption = False) -> None:
         table.add_row(camera.name, str(camera.tracks), str(camera.faces), *span)
     if held.cameras:
         out.print(table)
-    for gap in held.gaps:
-        out.print(gap, markup=False, soft_wrap=True)
+    for line in gap_lines(gaps, None, None, now):
+        out.print(line, markup=False, soft_wrap=True)

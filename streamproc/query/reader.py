@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from streamproc.types import BaseLayers, FaceCode, FaceRecord
+from streamproc.types import BaseLayers, FaceCode, FaceRecord, GapRecord
 
 
 class ArchiveReader(Protocol):
@@ -25,4 +25,18 @@ class ArchiveReader(Protocol):
 
     def code(self, face_id: str) -> FaceCode:
         """The face's layers; UnknownRecord when it is not there, CorruptCode when its base layer was damaged."""
+        ...
+
+    def gaps(
+        self,
+        cameras: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        now: datetime | None = None,
+    ) -> tuple[GapRecord, ...]:
+        """The gaps of the cameras (none named: all) that share a moment with since <= time < until.
+
+        `now`, the moment of asking, lets a camera that was left unwatched without a word count as in a gap.
+        UnknownRecord for a camera that is not there.
+        """
         ...

@@ -9,8 +9,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from streamproc.query.gaps import merged
 from streamproc.query.reader import ArchiveReader
-from streamproc.types import BaseLayers, FloatArray, Match
+from streamproc.types import BaseLayers, FloatArray, GapRecord, Match
 
 MATCH_PROBABILITY = 0.5
 """The verdict is a match from here on: the same person is likelier than not."""
@@ -47,7 +48,8 @@ class SearchResult:
     """The answer; `matches` best first, one a track, whatever the verdict.
 
     `searched` counts the tracks compared; `damaged` the faces left out because their base layer does not match its
-    checksum, `other_codec` those left out because another codec wrote them.
+    checksum, `other_codec` those left out because another codec wrote them; `gaps` are when the cameras asked about had
+    no video within the time asked about, as they began, those that touch as one.
     """
 
     verdict: Literal["match", "no match"]
@@ -56,6 +58,7 @@ class SearchResult:
     matches: tuple[Match, ...]
     damaged: int
     other_codec: int
+    gaps: tuple[GapRecord, ...]
 
 
 def search(
@@ -66,11 +69,13 @@ def search(
     since: datetime | None = None,
     until: datetime | None = None,
     top: int = 10,
+    now: datetime | None = None,
 ) -> SearchResult:
     """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict; `feature` is decoded by `codec`.
 
     Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
-    `feature` and the mean of its decoded features. Raises UnknownRecord for a camera that the archive does not have.
+    `feature` and the mean of its decoded features. `now` is the moment of asking, for the gaps: with it, a camera that
+    was left unwatched without a word counts as blind. Raises UnknownRecord for a camera that the archive does not have.
     """
     if top < 1:
         raise ValueError(f"a search gives at least 1 match, not {top}")
@@ -78,6 +83,7 @@ def search(
     layers = archive.base_layers(codec.codec_id, cameras, since, until)
     sound = _sound(layers)
     damaged = len(layers.face_ids) - len(sound)
+    gaps = merged(archive.gaps(cameras, since, until, now))
     matches: tuple[Match, ...] = ()
     searched = len({layers.track_ids[k] for k in sound})
     if sound:
@@ -97,6 +103,7 @@ def search(
         matches=matches,
         damaged=damaged,
         other_codec=layers.other_codec,
+        gaps=gaps,
     )
 
 

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.report import write_report
 from pipelines.samples import sample
 from storage import Archive
 from streamproc.codec.bitstream import read_header
-from streamproc.types import FaceCode
+from streamproc.config import Settings
+from streamproc.types import FaceCode, GapReason
 
 ROOT = Path(__file__).parents[2]
 START = "2026-03-01T08:00:00Z"
@@ -76,6 +79,27 @@ def test_report(ingested: tuple[Path, Path, float]) -> None:
     assert "JPEG, quality 90" in page
 
 
+def test_report_shows_gaps(ingested: tuple[Path, Path, float], tmp_path: Path) -> None:
+    """Shaded on the timeline with a legend, and told below it; a camera that saw nobody has a line, too."""
+    archive = shutil.copy(ingested[0], tmp_path)
+    start = datetime.fromisoformat(START)
+    with Archive.open(str(archive)) as opened:
+        gap = opened.begin_gap("single_face", start, GapReason.BLACK, "The picture is <black>.")
+        opened.end_gap(gap.id, start + timedelta(minutes=2))
+        opened.begin_gap("yard", start, GapReason.SILENT, "")
+    page = write_report(tmp_path / "report", str(archive), Settings()).read_text(encoding="utf-8")
+    said = "camera single_face has no video from 2026-03-01 08:00 to 08:02 UTC (black)"
+    assert f"<title>{said}. The picture is &lt;black&gt;.</title>" in page
+    assert f"<li>{said}</li>" in page
+    assert "<li>camera yard has had no video since 2026-03-01 08:00 UTC (silent)</li>" in page
+    assert page.count('<rect class="blind"') == 2
+    assert 'aria-label="Tracks and gaps of yard' in page
+    assert "no video</li>" in page
+    calm = (ingested[1] / "index.html").read_text(encoding="utf-8")
+    assert '<rect class="blind"' not in calm
+    assert 'class="legend"' not in calm
+
+
 def test_report_in_a_browser(ingested: tuple[Path, Path, float], tmp_path: Path) -> None:
     """The page draws something: the picture of it is not one colour."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -105,6 +129,7 @@ def test_search_and_reconstruct(ingested: tuple[Path, Path, float], tmp_path: Pa
     assert match["camera"] == "single_face"
     assert match["time"].startswith("2026-03-01T08:00:0")
     assert match["time"].endswith("Z")
+    assert found["gaps"] == []
     stranger = _ask("search", str(sample("0-f15-hao-ph.jpg")), "--archive", archive)
     assert stranger["verdict"] == "no match"
     out = str(tmp_path / "pictures")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from storage import Archive
 from streamproc.errors import UnknownRecord
 from streamproc.query import ArchiveReader, search
-from streamproc.types import BaseLayers, FaceCode, FaceRecord, FloatArray
+from streamproc.types import BaseLayers, FaceCode, FaceRecord, FloatArray, GapRecord
 
 ANN, BOB, CAT = feature(1), feature(0, 1), feature(0, 0, 1)
 
@@ -139,6 +139,9 @@ class InMemory(ArchiveReader):
 
     def code(self, face_id: str) -> FaceCode:
         raise NotImplementedError
+
+    def gaps(self, *_: object) -> tuple[GapRecord, ...]:
+        return ()
 
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 15), st.integers(0, 2**32 - 1))

@@ -1,20 +1,26 @@
 """The migrations make the schema that the code describes."""
 
 import sqlite3
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from made_tracks import begin, made_track
+from made_tracks import CODEC, START, begin, made_track
 from sqlalchemy import Engine, create_engine, inspect
 
 from storage import Archive
 from storage.opening import MIGRATIONS
 from storage.schema import Base
+from streamproc.types import GapReason, SourceResult
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def described(engine: Engine) -> dict[str, Any]:
@@ -43,10 +49,10 @@ def test_the_migrated_schema_is_the_described_one(tmp_path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
-def test_faces_and_tracks_are_indexed_by_camera_and_time(tmp_path: Path) -> None:
+def test_faces_tracks_and_gaps_are_indexed_by_camera_and_time(tmp_path: Path) -> None:
     Archive.open(str(tmp_path / "a.db"), create=True).close()
     connection = sqlite3.connect(tmp_path / "a.db")
-    for table, column in (("faces", "time"), ("tracks", "started_at")):
+    for table, column in (("faces", "time"), ("tracks", "started_at"), ("gaps", "began_at")):
         question = f"EXPLAIN QUERY PLAN SELECT key FROM {table} WHERE camera_key = 1 AND {column} > 0"
         plan = " ".join(str(row) for row in connection.execute(question))
         assert f"ix_{table}_camera_key_{column}" in plan
@@ -85,3 +91,75 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkey
     with Archive.open(str(path), create=True) as archive:
         archive.add_track(begin(archive), made_track(0))
         assert archive.info().tracks == 1
+
+
+def old_archive(path: Path) -> None:
+    """The file as revision 0001 left it: two cameras of two tracks each, one source complete, one not."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((GOLDEN / "archive_0001.sql").read_text(encoding="utf-8"))
+
+
+def test_an_archive_of_revision_0001_opens_and_keeps_everything(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_archive(path)
+    with Archive.open(str(path)) as archive:
+        tracks = archive.tracks()
+        assert sorted((track.camera, track.started_at) for track in tracks) == [
+            (camera, START + timedelta(minutes=k)) for camera in ("door", "yard") for k in range(2)
+        ]
+        for track in tracks:
+            made = made_track(int(track.id[-4:]), salt=track.camera, enhanced=track.camera == "door")
+            assert (track.ended_at, track.detections) == (made.ended_at, made.detections)
+            assert [archive.code(face_id) for face_id in track.face_ids] == [face.code for face in made.faces]
+            for record, face in zip(archive.faces(track.face_ids), made.faces, strict=True):
+                assert (record.time, record.box, record.quality) == (face.time.captured_at, face.box, face.quality)
+        assert archive.completed_source("door", "hash", CODEC) == SourceResult(
+            "door", "/videos/door.mp4", 100, 1, 81, 2, 6, 2.5
+        )
+        assert archive.completed_source("yard", "hash", CODEC) is None
+        assert archive.gaps(now=START + timedelta(days=9)) == ()
+        assert archive.watched_until("door") is None
+        archive.end_gap(archive.begin_gap("door", START, GapReason.BLACK, "").id, START + timedelta(minutes=1))
+        assert archive.info().faces == 12
+        assert len(archive.info().gaps) == 1
+    fresh = tmp_path / "fresh.db"
+    Archive.open(str(fresh), create=True).close()
+    assert described(create_engine(f"sqlite:///{path}")) == described(create_engine(f"sqlite:///{fresh}"))
+
+
+def test_a_migration_killed_half_way_leaves_the_old_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic.operations import Operations
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "old.db"
+    old_archive(path)
+    with closing(sqlite3.connect(path)) as connection:
+        before = list(connection.iterdump())
+    monkeypatch.setattr(Operations, "create_index", failing)
+    with pytest.raises(KeyboardInterrupt):
+        Archive.open(str(path))
+    monkeypatch.undo()
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before
+    with Archive.open(str(path)) as archive:
+        assert (archive.info().faces, archive.info().gaps) == (12, ())
+
+
+def test_the_ledger_can_be_taken_back(tmp_path: Path) -> None:
+    """Down to 0001 and up again: what 0001 knew of stays."""
+    path = tmp_path / "old.db"
+    old_archive(path)
+    with closing(sqlite3.connect(path)) as connection:
+        before = list(connection.iterdump())
+    Archive.open(str(path)).close()
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before

@@ -1,0 +1,142 @@
+"""The ledger of gaps: when a camera gave no usable video, and until when somebody watched it.
+
+Whoever watches a camera gives signs of life (`watched`). After a power cut they tell from when on nobody did: the next
+start enters that time (`resume`), and until then readers are told of it as if it had been entered (`gaps` with `now`).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+
+from storage.reading import of_cameras
+from storage.schema import Camera, Gap, microseconds
+from storage.writing import key_of_camera
+from streamproc.errors import UnknownRecord
+from streamproc.types import GapReason, GapRecord
+
+UNWATCHED = timedelta(minutes=2)
+"""Without a sign of life for so long, a camera counts as not watched: several times the service's pause between two."""
+
+_STOPPED = "The service was not running."
+
+
+def begin_gap(connection: Connection, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
+    """The gap, which lasts; as it is held already where the same was begun before."""
+    gap_id = _gap_id(camera, began_at, reason)
+    held = connection.execute(_select().where(Gap.id == gap_id)).one_or_none()
+    if held is not None:
+        return _record(held)
+    place = {"id": gap_id, "camera_key": key_of_camera(connection, camera)}
+    connection.execute(insert(Gap).values(place | {"began_at": began_at, "reason": reason.value, "detail": detail}))
+    return _one(connection, gap_id)
+
+
+def end_gap(connection: Connection, gap_id: str, ended_at: datetime) -> GapRecord:
+    """The gap, ended; as it is held already where it had ended before."""
+    held = _one(connection, gap_id)
+    if held.ended_at is not None:
+        return held
+    # A clock that was set back meanwhile leaves a gap without length: when it began is all that is known.
+    last = max(ended_at, held.began_at, key=microseconds)
+    connection.execute(update(Gap).where(Gap.id == gap_id).values(ended_at=last))
+    return _one(connection, gap_id)
+
+
+def end_gaps(connection: Connection, camera: str | None, ended_at: datetime) -> tuple[GapRecord, ...]:
+    """The gaps of the camera, None for all, that lasted until now, ended."""
+    return tuple(end_gap(connection, gap.id, ended_at) for gap in _lasting(connection, camera))
+
+
+def gaps(
+    connection: Connection,
+    cameras: Sequence[str],
+    since: datetime | None,
+    until: datetime | None,
+    now: datetime | None,
+) -> tuple[GapRecord, ...]:
+    """The gaps that share a moment with since <= time < until, in the order they began."""
+    asked = of_cameras(connection, cameras, Camera.key)
+    if since is not None and until is not None and since >= until:
+        return ()
+    within: list[ColumnElement[bool]] = [] if until is None else [Gap.began_at < until]
+    if since is not None:  # the last is for a gap without length, which is a moment
+        within.append(Gap.ended_at.is_(None) | (Gap.ended_at > since) | (Gap.began_at >= since))
+    found = [_record(row) for row in connection.execute(_select().where(*asked, *within))]
+    if now is not None:
+        found += [gap for gap in _presumed(connection, asked, now) if until is None or gap.began_at < until]
+    return tuple(sorted(found, key=lambda gap: (gap.began_at, gap.camera, gap.id)))
+
+
+def watched(connection: Connection, camera: str, until: datetime | None) -> None:
+    """Nothing; the camera's last sign of life is of `until`, None for one that nobody watches any more."""
+    changed = connection.execute(update(Camera).where(Camera.name == camera).values(watched_until=until))
+    if not changed.rowcount:
+        connection.execute(insert(Camera).values(name=camera, watched_until=until))
+
+
+def watched_until(connection: Connection, camera: str) -> datetime | None:
+    """When the camera's last sign of life was; None for one that is not watched, or not there."""
+    return connection.execute(select(Camera.watched_until).where(Camera.name == camera)).scalar_one_or_none()
+
+
+def resume(connection: Connection, camera: str, at: datetime) -> tuple[GapRecord, ...]:
+    """The gaps that came to an end as the camera is watched again from `at` on, that of nobody watching among them."""
+    last = watched_until(connection, camera)
+    ended = [end_gap(connection, gap.id, _end(gap, last, at)) for gap in _lasting(connection, camera)]
+    if last is not None and last < at and all(gap.ended_at == last for gap in ended):
+        stopped = begin_gap(connection, camera, last, GapReason.STOPPED, _STOPPED)
+        ended.append(end_gap(connection, stopped.id, at))
+    watched(connection, camera, at)
+    return tuple(ended)
+
+
+def _end(gap: GapRecord, last: datetime | None, at: datetime) -> datetime:
+    """Of a gap that a service left lasting: its last sign of life, if it came after the gap had begun.
+
+    Else nothing tells when that service ended, and the gap stands for the time until `at`.
+    """
+    if last is None or gap.reason is GapReason.STOPPED:
+        return at
+    return last if gap.began_at < last < at else at
+
+
+def _presumed(connection: Connection, asked: Sequence[ColumnElement[bool]], now: datetime) -> list[GapRecord]:
+    """The gaps that the next start will enter, where one is due: of cameras that were left without a word."""
+    lasting = select(Gap.key).where(Gap.camera_key == Camera.key, Gap.ended_at.is_(None)).exists()
+    silent = select(Camera.name, Camera.watched_until).where(Camera.watched_until < now - UNWATCHED, ~lasting, *asked)
+    reason = GapReason.STOPPED
+    return [
+        GapRecord(_gap_id(row.name, row.watched_until, reason), row.name, row.watched_until, None, reason, _STOPPED)
+        for row in connection.execute(silent)
+    ]
+
+
+def _lasting(connection: Connection, camera: str | None) -> list[GapRecord]:
+    lasting = _select().where(Gap.ended_at.is_(None)).order_by(Gap.began_at, Gap.key)
+    if camera is not None:
+        lasting = lasting.where(Camera.name == camera)
+    return [_record(row) for row in connection.execute(lasting)]
+
+
+def _one(connection: Connection, gap_id: str) -> GapRecord:
+    row = connection.execute(_select().where(Gap.id == gap_id)).one_or_none()
+    if row is None:
+        raise UnknownRecord(f"The archive has no gap '{gap_id}': begin it first.")
+    return _record(row)
+
+
+def _select() -> Select[Any]:
+    return select(Gap.__table__, Camera.name.label("camera")).join_from(Gap, Camera)
+
+
+def _record(row: Row[Any]) -> GapRecord:
+    return GapRecord(row.id, row.camera, row.began_at, row.ended_at, GapReason(row.reason), row.detail)
+
+
+def _gap_id(camera: str, began_at: datetime, reason: GapReason) -> str:
+    """16 hex digits that stay the same for the same gap, so that a writer that was killed may say it again."""
+    parts = (camera, reason.value, str(microseconds(began_at)))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
