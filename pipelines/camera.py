@@ -5,7 +5,7 @@ What hangs in here, in FFmpeg, too, is ended from outside: the supervisor hears 
 
 import secrets
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from streamproc.types import GapReason
 
 FIRST_RETRY = 0.25
 """Seconds before the second attempt; then twice as long each time, up to the settings'."""
+MOST_LAG = timedelta(seconds=5)
+"""How far a frame's time may be from the time that it comes at: streams fall behind, and cameras' clocks drift."""
 PATIENCE = 60.0
 """Seconds that the detector may be away while it is started anew."""
 
@@ -80,9 +82,7 @@ class _Camera:
             self._say(CameraState(GapReason.SILENT if silent else GapReason.UNREACHABLE, _now(), str(failure)))
             if not reached:
                 raise
-        else:
-            self._say(CameraState(GapReason.SILENT, _now(), "The stream ended."))
-            self.rest(FIRST_RETRY)
+        self.rest(FIRST_RETRY)
 
     def _follow(self, source: VideoSource) -> None:
         writer = self._writer(source)
@@ -97,7 +97,13 @@ class _Camera:
                 self._state = None
                 writer = self._writer(source)
             self._beat(frame.time.captured_at)
-        self._ended(writer, source)
+            if trouble := out_of_time(frame.time.captured_at, _now()):
+                break
+        else:
+            trouble = CameraState(GapReason.SILENT, _now(), "The stream ended.")
+        with suppress(*BROKEN):  # a detector that is gone knows of no session to end
+            writer.send(Ended(self._session, source.frames, source.corrupt))
+        self._say(trouble)
 
     def _writer(self, source: VideoSource) -> FrameWriter:
         """A line to the detector, on which a session has begun."""
@@ -110,9 +116,6 @@ class _Camera:
         writer.send(Opened(job, now, rate, False, time.monotonic()))
         self._session = job
         return writer
-
-    def _ended(self, writer: FrameWriter, source: VideoSource) -> None:
-        writer.send(Ended(self._session, source.frames, source.corrupt))
 
     def _saw_damage(self) -> None:
         self._corrupt += 1
@@ -135,9 +138,17 @@ class _Camera:
         self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest))
 
 
+def out_of_time(captured: datetime, now: datetime) -> CameraState | None:
+    """What is wrong where a frame that just came is of another time; a new session begins with the camera's newest
+    frame, at the time that it is now."""
+    if now - captured > MOST_LAG:
+        late = (now - captured).total_seconds()
+        return CameraState(GapReason.BEHIND, captured, f"Frames came {late:.0f} s late; the stream is begun anew.")
+    if captured - now > MOST_LAG:
+        early = (captured - now).total_seconds()
+        return CameraState(GapReason.CLOCK_JUMP, now, f"The stream's clock ran {early:.0f} s ahead; it is begun anew.")
+    return None
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-Entry = Callable[[Control, Path, CameraJob, ServiceSettings, CaptureSettings], None]
-"""What `run` is: a door with a camera's frames behind it."""

@@ -6,14 +6,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from pipelines.camera import out_of_time
 from pipelines.messages import CameraJob
 from pipelines.service import LiveEntries, Service
 from storage import Archive
 from streamproc.config import ServiceSettings, Settings
+from streamproc.types import GapReason
 
 SERVER = Path(__file__).parents[1] / "media" / "live_server.py"
 SYSTEM_PYTHON = shutil.which("python3", path=os.defpath)
@@ -106,6 +109,17 @@ def test_a_camera_that_goes_and_comes_back(
     had = service.cameras["gate"].faces
     until(lambda: service.cameras["gate"].faces > had, log)
     assert service.cameras["gate"].restarts == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"), [(0.4, None), (-4.0, None), (5.5, GapReason.BEHIND), (-6.0, GapReason.CLOCK_JUMP)]
+)
+def test_a_stream_of_another_time_is_begun_anew(seconds: float, reason: GapReason | None) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    trouble = out_of_time(now - timedelta(seconds=seconds), now)
+    assert (trouble.reason if trouble else None) is reason
+    if trouble:
+        assert trouble.since == min(now, now - timedelta(seconds=seconds))
 
 
 def test_a_frozen_picture_a_silent_server_and_a_wrong_path_are_told_apart(
