@@ -3,7 +3,7 @@
     python benchmarks/track_coding.py DATA/videos/office DATA/videos/street/crowd_1080p.mp4 --work WORK [--json]
 
 The first folder holds clips and `people.csv` (clip, person); other clips may follow. They are ingested into WORK, once
-for each codec, each track's best three shots. A later shot's symbols are coded with integer tables conditional on the
+for each codec, each track's best three shots. A later shot's levels are coded with integer tables conditional on the
 first shot's, fitted on the tracks of all other clips. Nothing of the archive's format is touched.
 """
 
@@ -22,9 +22,9 @@ from pipelines.batch import crops_folder, ingest
 from pipelines.encode import crop_name
 from storage import Archive
 from streamproc import FaceCodec
-from streamproc.codec.bitstream import pack_base, unpack_bases
+from streamproc.codec.base_code import BaseCode
 from streamproc.codec.code_tables import TOTAL, CodeTables, IntArray, counts_from_pmf
-from streamproc.codec.range_coder import ideal_bits
+from streamproc.codec.trellis import level_costs
 from streamproc.config import EncodeSettings, Settings
 from streamproc.evaluation.pictures import psnr
 from streamproc.media.photo import read_photo
@@ -32,7 +32,7 @@ from streamproc.query.search import MATCH_PROBABILITY
 from streamproc.types import Array, FloatArray, Image
 
 CLASSES = 4
-"""Groups of identity's symbols, and of appearance's, by entropy: the symbols of a group share their statistics, for
+"""Groups of identity's latents, and of appearance's, by entropy: the latents of a group share their statistics, for
 some dozen tracks say little of each."""
 SMOOTHING = 5.0
 """Differences that a Laplacian counts for against those that were counted."""
@@ -45,14 +45,14 @@ OWN, TEMPLATE, BEST = "each shot's own, averaged", "coded mean of the shots", "t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shots:
-    """A track: where it was seen, its shots, best first: base payloads, symbols (K, D), raw features (K, 128) and crops
+    """A track: where it was seen, its shots, best first: base payloads, levels (K, D), raw features (K, 128) and crops
     (K, 256, 256, 3)."""
 
     place: str
     clip: str
     detections: int
     bases: tuple[bytes, ...]
-    symbols: IntArray
+    levels: IntArray
     raw: FloatArray
     crops: Image
 
@@ -110,31 +110,38 @@ def read_shots(clips: Sequence[Path], work: Path, codec: FaceCodec) -> list[Shot
                 continue
             crops = np.stack([read_photo(crops_folder(work) / crop_name(code)) for code in codes])
             bases = tuple(code.base for code in codes)
-            symbols, raw = codec.base.code.unpack(bases), codec.raw_features(crops)
+            levels, raw = codec.base.code.unpack(bases), codec.raw_features(crops)
             name = Path(track.source).stem
-            tracks.append(Shots(places[name], name, track.detections, bases, symbols, raw, crops))
+            tracks.append(Shots(places[name], name, track.detections, bases, levels, raw, crops))
     return tracks
 
 
-class ConditionalTables:
-    """Tables of a shot's symbols given those of the track's first shot: of their difference, which a class of symbols
-    shares, mixed with the codec's own table where `mixed`, in the share that is likeliest on the fitted tracks."""
+class ConditionalCode:
+    """The code of a shot given the levels of the track's first shot: of their difference, which a class of latents
+    shares, mixed with the codec's own code where `mixed`, in the share that is likeliest on the fitted tracks."""
 
-    def __init__(self, own: CodeTables, identity: int, tracks: Sequence[Shots], mixed: bool) -> None:
+    def __init__(self, own: BaseCode, identity: int, tracks: Sequence[Shots], mixed: bool) -> None:
         self._own = own
-        self._static = np.diff(own.cdf, axis=1) / TOTAL
-        self._classes = _classes(self._static, identity)
-        self._reach = self._static.shape[1] - 1
-        first = np.concatenate([np.repeat(track.symbols[:1], len(track.symbols) - 1, axis=0) for track in tracks])
-        later = np.concatenate([track.symbols[1:] for track in tracks])
-        self._models = [self._fit(first[:, of], later[:, of], of, mixed) for of in self._classes]
+        trellis, tables = own.trellis, own.tables
+        self._static = np.diff(tables.cdf, axis=1) / TOTAL
+        self._first_level = int(tables.offsets[0])
+        levels = np.arange(self._static.shape[1], dtype=np.int32) + self._first_level
+        self._points = trellis.points(levels)
+        self._reach = 2 * int(np.abs(self._points).max())
+        self._classes = _classes(self._static.reshape(len(own), trellis.turns, -1), identity)
+        first = np.concatenate([np.repeat(track.levels[:1], len(track.levels) - 1, axis=0) for track in tracks])
+        later = np.concatenate([track.levels[1:] for track in tracks])
+        began, went, rows = trellis.multiples(first), trellis.multiples(later), trellis.rows(later)
+        alone = self._static[rows, later - self._first_level]
+        turns = rows % trellis.turns
+        self._models = [self._fit(began[:, of], went[:, of], turns[:, of], alone[:, of], mixed) for of in self._classes]
 
-    def _fit(self, first: IntArray, later: IntArray, of: Array, mixed: bool) -> tuple[Array, float]:
-        """(probabilities of the differences -reach..reach, their share against the codec's own table), by expectation
+    def _fit(self, began: IntArray, went: IntArray, turns: IntArray, alone: Array, mixed: bool) -> tuple[Array, float]:
+        """(probabilities of the differences -reach..reach, their share against the codec's own code), by expectation
         maximisation."""
         distance = np.abs(np.arange(-self._reach, self._reach + 1))
-        places = later - first + self._reach
-        own = self._static[of, later - self._own.offsets[of]]
+        places = went - began + self._reach
+        possible = self._points[turns] - began[..., None] + self._reach
         share, responsible = 1.0, np.ones(places.shape)
         for step in range(ROUNDS if mixed else 1):
             counted = np.bincount(places.ravel(), weights=responsible.ravel(), minlength=len(distance))
@@ -144,24 +151,25 @@ class ConditionalTables:
             density /= density.sum()
             if mixed:
                 share = float(responsible.mean()) if step else 0.5
-                likely = share * density[places]
-                responsible = likely / (likely + (1 - share) * own)
+                likely = share * density[places] / density[possible].sum(axis=2)
+                responsible = likely / (likely + (1 - share) * alone)
         return density, share
 
-    def given(self, first: IntArray) -> CodeTables:
-        """The tables of the symbols of a shot whose track began with the symbols `first` (D,)."""
-        rows: list[Array] = [np.empty(0)] * len(self._own)
+    def given(self, first: IntArray) -> BaseCode:
+        """The code of a shot whose track began with the levels `first` (D,)."""
+        turns, began = self._own.trellis.turns, self._own.trellis.multiples(first[None])[0]
+        rows: list[Array] = [np.empty(0)] * len(self._static)
         for (density, share), of in zip(self._models, self._classes, strict=True):
             for n in of.tolist():
-                start = int(self._own.offsets[n]) - int(first[n]) + self._reach
-                near = density[start : start + self._reach + 1]
-                rows[n] = counts_from_pmf(share * near / near.sum() + (1 - share) * self._static[n])
-        return CodeTables.from_counts(rows, self._own.offsets)
+                for turn, points in enumerate(self._points):
+                    near, row = density[points - began[n] + self._reach], n * turns + turn
+                    rows[row] = counts_from_pmf(share * near / near.sum() + (1 - share) * self._static[row])
+        return BaseCode(CodeTables.from_counts(rows, self._own.tables.offsets), self._own.trellis)
 
 
 def _classes(static: Array, identity: int) -> list[npt.NDArray[np.intp]]:
-    """The places of the symbols of each class."""
-    entropy = -(static * np.log2(np.maximum(static, 1e-12))).sum(axis=1)
+    """The places of the latents of each class, by the entropy of their tables (D, turns, L)."""
+    entropy = -(static * np.log2(np.maximum(static, 1e-12))).sum(axis=(1, 2))
     parts = [np.arange(identity), np.arange(identity, len(static))]
     return [of for part in parts for of in np.array_split(part[np.argsort(-entropy[part])], CLASSES)]
 
@@ -172,34 +180,32 @@ def bits_rows(codec: FaceCodec, tracks: Sequence[Shots]) -> list[BitsRow]:
     for n, track in enumerate(tracks):
         others = [other for other in tracks if other.clip != track.clip]
         seen = [*tracks[:n], *tracks[n + 1 :]]
-        tables = {
-            ALONE: codec.base.code.tables,
+        codes = {
+            ALONE: codec.base.code,
             DIFFERENCE: _given(codec, others, track, False),
             MIXED: _given(codec, others, track, True),
             MIXED_SEEN: _given(codec, seen, track, True),
         }
-        for name, used in tables.items():
-            for symbols in track.symbols[1:]:
+        for name, used in codes.items():
+            for levels in track.levels[1:]:
                 for place in (track.place, "all"):
-                    costs.setdefault((place, name), []).append(_cost(symbols, used, codec.base.identity_latents))
+                    costs.setdefault((place, name), []).append(_cost(levels, used, codec.base.identity_latents))
     return [
         BitsRow(place, name, len(rows), *(float(mean) for mean in np.mean(rows, axis=0)))
         for (place, name), rows in sorted(costs.items(), key=lambda item: item[0][0])
     ]
 
 
-def _given(codec: FaceCodec, fitted: Sequence[Shots], track: Shots, mixed: bool) -> CodeTables:
-    return ConditionalTables(codec.base.code.tables, codec.base.identity_latents, fitted, mixed).given(track.symbols[0])
+def _given(codec: FaceCodec, fitted: Sequence[Shots], track: Shots, mixed: bool) -> BaseCode:
+    return ConditionalCode(codec.base.code, codec.base.identity_latents, fitted, mixed).given(track.levels[0])
 
 
-def _cost(symbols: IntArray, tables: CodeTables, identity: int) -> tuple[float, float, int]:
+def _cost(levels: IntArray, code: BaseCode, identity: int) -> tuple[float, float, int]:
     """(ideal bits of identity, of appearance, bytes of the payload), which is decoded again to be sure of it."""
-    rows = np.arange(len(tables))
-    payload = pack_base(symbols, tables)
-    assert (unpack_bases([payload], tables)[0] == symbols).all()
-    parts = (rows[:identity], rows[identity:])
-    bits = [ideal_bits(symbols[part], part, tables) for part in parts]
-    return bits[0], bits[1], len(payload)
+    payload = code.pack(levels)
+    assert (code.unpack([payload])[0] == levels).all()
+    first, whole = (float(code.ideal_bits(levels[None, :count])[0]) for count in (identity, len(levels)))
+    return first, whole - first, len(payload)
 
 
 def search_rows(codec: FaceCodec, tracks: Sequence[Shots], people: dict[str, str]) -> list[SearchRow]:
@@ -210,12 +216,12 @@ def search_rows(codec: FaceCodec, tracks: Sequence[Shots], people: dict[str, str
     count = codec.base.identity_latents
     means = _unit(np.stack([track.raw.mean(axis=0) for track in known]))
     kept = {
-        OWN: [track.symbols[:, :count] for track in known],
+        OWN: [track.levels[:, :count] for track in known],
         # What appearance the mean is coded with does not matter: identity comes first and is taken alone.
         TEMPLATE: list(
             codec.base.code.unpack(codec.base.encode(np.stack([t.crops[0] for t in known]), means), count)[:, None]
         ),
-        BEST: [track.symbols[:1, :count] for track in known],
+        BEST: [track.levels[:1, :count] for track in known],
     }
     person = np.array([people[track.clip] for track in known])
     return [
@@ -283,13 +289,14 @@ def _bars(codec: FaceCodec, shots: Array) -> list[float]:
 
 
 def _payloads(codec: FaceCodec, track: Shots, identities: IntArray) -> list[bytes]:
-    """The track's base layers with these identities (1 or K, 64) in place of their own."""
-    count = codec.base.identity_latents
-    shots = np.broadcast_to(identities, (len(track.symbols), count))
-    return [
-        pack_base(np.concatenate([one, own[count:]]), codec.base.code.tables)
-        for one, own in zip(shots, track.symbols, strict=True)
-    ]
+    """The track's base layers with these identities, levels (1 or K, 64), in place of their own."""
+    code, count = codec.base.code, codec.base.identity_latents
+    shots = np.broadcast_to(code.trellis.multiples(identities), (len(track.levels), count))
+    whole = np.concatenate([shots, code.trellis.multiples(track.levels)[:, count:]], axis=1)
+    # Through the trellis anew: the way through appearance's part hangs on the identity before it.
+    values = whole.astype(np.float32) * np.float32(code.trellis.unit)
+    levels = code.trellis.quantise(values, level_costs(code.tables), int(code.tables.offsets[0]), 0.0)
+    return [code.pack(row) for row in levels]
 
 
 def _base_psnr(codec: FaceCodec, tracks: Sequence[Shots], identities: Sequence[IntArray]) -> float:
@@ -302,8 +309,7 @@ def _base_psnr(codec: FaceCodec, tracks: Sequence[Shots], identities: Sequence[I
 
 
 def _identity_bits(codec: FaceCodec, identities: IntArray) -> float:
-    rows = np.arange(identities.shape[1])
-    return sum(ideal_bits(symbols, rows, codec.base.code.tables) for symbols in identities)
+    return float(codec.base.code.ideal_bits(identities).sum())
 
 
 def _unit(features: FloatArray) -> FloatArray:

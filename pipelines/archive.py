@@ -1,6 +1,5 @@
 """The archive stage: the one process that writes. Never imports torch."""
 
-import signal
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -15,8 +14,8 @@ WAITING = 64
 
 
 def run(control: Control, connection: Connection, archive_url: str) -> None:
-    """Writes what comes until SIGTERM; the transaction under way is finished first."""
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: control.stopping.set())
+    """Writes what comes until it is asked to stop; the transaction under way is finished first."""
+    control.stoppable()
     inbox = Inbox(connection, WAITING)
     with Archive.open(archive_url) as archive:
         writer = Writer(archive, control)

@@ -58,16 +58,31 @@ class FrameWriter:
 
     def put(self, frame: Frame) -> None:
         """Nothing; the frame is copied into a slot and announced. Waits for a free slot."""
-        image = frame.image
-        if self._memory is None or image.nbytes > self._stride:
-            self._memory = self._new_ring(image.nbytes)
-        self._take_back()
+        memory = self._room(frame.image.nbytes)
         while not self._free:
             if not self._connection.poll(0.5):
                 self._waiting()
             self._take_back()
-        offset = self._free.pop()
-        _view(self._memory, offset, image.shape)[:] = image
+        self._announce(memory, frame)
+
+    def offer(self, frame: Frame) -> bool:
+        """Whether there was a free slot for the frame; it is given on then, as by `put`."""
+        memory = self._room(frame.image.nbytes)
+        if self._free:
+            self._announce(memory, frame)
+            return True
+        return False
+
+    def _room(self, size: int) -> mmap.mmap:
+        """The ring for pictures of so many bytes; slots that were freed are free."""
+        if self._memory is None or size > self._stride:
+            self._memory = self._new_ring(size)
+        self._take_back()
+        return self._memory
+
+    def _announce(self, memory: mmap.mmap, frame: Frame) -> None:
+        image, offset = frame.image, self._free.pop()
+        _view(memory, offset, image.shape)[:] = image
         height, width = image.shape[:2]
         self.send(FrameReady(self._key, frame.camera_id, self._ring, offset, height, width, frame.index, frame.time))
 

@@ -1,5 +1,6 @@
 """Child processes: spawned, heard of, their last words kept."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -78,8 +79,10 @@ class Child:
         return f"{how}: {last.split(': ', 1)[-1] if last.startswith('streamproc.errors.') else last}"
 
     def ask_to_stop(self) -> None:
-        """Nothing; sends SIGTERM."""
-        self._process.terminate()
+        """Nothing; sends the signal that `worker.Control.stoppable` waits for."""
+        if self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, worker.STOP)
 
     def end(self) -> None:
         """Nothing; the process is gone when this returns."""

@@ -117,6 +117,10 @@ class Follower:
         self.detections += len(detections)
         return self._counted(self._builder.update(frame, detections, crop))
 
+    def unfinished(self) -> list[Track]:
+        """The open tracks that there is news of."""
+        return self._builder.unfinished()
+
     def finish(self) -> list[Track]:
         """The tracks that were still open."""
         return self._counted(self._builder.finish())

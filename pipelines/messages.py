@@ -1,10 +1,10 @@
 """What the processes say to each other: frozen dataclasses, pickled by multiprocessing between our own processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from streamproc.types import CodedTrack, FrameTime, SourceResult, Track
+from streamproc.types import CodedTrack, FrameTime, GapReason, SourceResult, Track, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,25 @@ class SourceJob:
     camera: str
     started_at: datetime | None
     content_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraJob:
+    """A live camera to watch: `uri` with its credentials, which nothing else may hold, and `source` without."""
+
+    camera: str
+    uri: str = field(repr=False)
+    source: str
+    transport: Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection to a live camera, from when to when it broke; what the archive calls a source."""
+
+    camera: str
+    source: str
+    started_at: datetime
 
 
 # Down the line: capture -> detect -> encode -> archive
@@ -103,6 +122,61 @@ class Ended:
     whole: bool = True
 
 
+# The same of live cameras. Each says whose it is: a stage that was started anew knows of no session.
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTrack:
+    """A track that ended, or news of one that did not yet."""
+
+    session: Session
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCoded:
+    """A track, coded with a codec."""
+
+    session: Session
+    codec_id: str
+    profile: str
+    track: CodedTrack
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Nothing more comes of a session; what it came to but for `archived`."""
+
+    session: Session
+    result: SourceResult
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedNews:
+    """A camera is watched again from `at` on, or for the first time."""
+
+    camera: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GapNews:
+    """A camera is blind from `at` on for a reason, which `detail` explains, or, where that is None, sees again."""
+
+    camera: str
+    at: datetime
+    reason: GapReason | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedNews:
+    """A camera is watched at `until`; None: nobody does any more."""
+
+    camera: str
+    until: datetime | None
+
+
 Downstream: TypeAlias = Opened | TrackFound | CodecReady | TrackCoded | Ended
 
 # To the supervisor
@@ -130,6 +204,43 @@ class SourceDone:
 
     key: int
     result: SourceResult
+
+
+@dataclass(frozen=True, slots=True)
+class CameraBeat:
+    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, and when the
+    newest was captured (None while there is none)."""
+
+    frames: int
+    corrupt: int
+    dropped: int
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """What a live camera is from `since` on: blind for a reason, which `detail` explains in a sentence, or, where that
+    is None, seeing."""
+
+    reason: GapReason | None
+    since: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackArchived:
+    """A live camera's track is on the disk."""
+
+    camera: str
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveState:
+    """Whether the archive can be written to, and why not."""
+
+    well: bool
+    detail: str
 
 
 Upward: TypeAlias = Beat | Archived | SourceDone

@@ -1,4 +1,4 @@
-"""The inside of every child process: it dies with its parent, leaves Ctrl-C to it, and gives signs of life."""
+"""The inside of every child process: it dies with its parent, leaves its end to it, and gives signs of life."""
 
 import contextlib
 import ctypes
@@ -13,6 +13,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 BEAT_SECONDS = 0.25
+STOP = signal.SIGUSR1
+"""What asks a stage to finish. Not SIGTERM: service managers send that to every process at once, and stages end one
+after the other."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -23,6 +26,10 @@ class Control:
         self._connection = connection
         self._last = 0.0
         self.stopping = threading.Event()
+
+    def stoppable(self) -> None:
+        """Nothing; from now on `stopping` says whether the supervisor asked the stage to finish."""
+        signal.signal(STOP, lambda _signal, _frame: self.stopping.set())
 
     def send(self, message: object) -> None:
         """Nothing; the supervisor gets the message."""
@@ -41,7 +48,8 @@ def main(entry: str, parent: int, control: Connection, stderr: Connection, threa
     os.dup2(stderr.fileno(), sys.stderr.fileno())
     faulthandler.enable()
     _die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # Before torch and numba are imported: they read it once.
     os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
     # Threads that wait for work by spinning take the core from the other processes.

@@ -67,6 +67,16 @@ class Archive:
         with self._writing() as connection:
             return writing.begin_source(connection, camera, source, content_hash, started_at, codec_id)
 
+    def resume_session(self, camera: str, source: str, started_at: datetime, codec_id: str) -> SourceEntry:
+        """The entry of a live camera's session, which goes on where it was, or begins."""
+        with self._writing() as connection:
+            return writing.begin_source(connection, camera, source, None, started_at, codec_id, resume=True)
+
+    def finish_session(self, camera: str, source: str, started_at: datetime, result: SourceResult) -> None:
+        """Nothing; the session is complete. One that archived nothing has left no trace."""
+        with self._writing() as connection:
+            writing.finish_session(connection, camera, source, started_at, result)
+
     def add_track(self, source_id: str, track: CodedTrack) -> None:
         """Nothing; the track and its faces are on the disk, in place of those of the same ordinal.
 

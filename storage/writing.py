@@ -3,11 +3,11 @@
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Insert, delete, insert, select, update
+from sqlalchemy import Connection, Insert, delete, func, insert, select, update
 
 from storage.reading import source_result
 from storage.records import SourceEntry
@@ -26,9 +26,17 @@ def register_codec(connection: Connection, codec_id: str, profile: str) -> None:
 
 
 def begin_source(
-    connection: Connection, camera: str, name: str, content_hash: str | None, started_at: datetime, codec_id: str
+    connection: Connection,
+    camera: str,
+    name: str,
+    content_hash: str | None,
+    started_at: datetime,
+    codec_id: str,
+    *,
+    resume: bool = False,
 ) -> SourceEntry:
-    """The source's entry; unless it is complete in this codec, a new generation of it has begun."""
+    """The source's entry; unless it is complete in this codec, a new generation of it has begun, or, with `resume`,
+    goes on."""
     source_id = _source_id(camera, name, content_hash, started_at)
     codec_key = _codec_key(connection, codec_id)
     row = connection.execute(select(Source.__table__).where(Source.id == source_id)).one_or_none()
@@ -36,7 +44,7 @@ def begin_source(
         return SourceEntry(source_id, True, source_result(row, camera))
     values = {"name": name, "started_at": started_at, "codec_key": codec_key, "complete": False}
     if row is not None:
-        values["generation"] = row.generation + 1
+        values["generation"] = row.generation if resume else row.generation + 1
         connection.execute(update(Source).where(Source.key == row.key).values(values))
     else:
         values |= {"id": source_id, "content_hash": content_hash, "generation": 1} | _counts(SourceResult(camera, name))
@@ -80,6 +88,14 @@ def finish_source(connection: Connection, source_id: str, result: SourceResult) 
     source_key, generation = row
     connection.execute(delete(Track).where(Track.source_key == source_key, Track.generation < generation))
     connection.execute(update(Source).where(Source.key == source_key).values(complete=True, **_counts(result)))
+
+
+def finish_session(connection: Connection, camera: str, name: str, started_at: datetime, result: SourceResult) -> None:
+    """Nothing; the session of a live camera is complete. One that archived nothing has left no trace."""
+    source_id = _source_id(camera, name, None, started_at)
+    faces = select(func.count()).select_from(Face).join(Track).join(Source).where(Source.id == source_id)
+    if connection.execute(select(Source.key).where(Source.id == source_id)).first() is not None:
+        finish_source(connection, source_id, replace(result, archived=connection.execute(faces).scalar_one()))
 
 
 def _refuse_damaged(ids: Sequence[str], faces: Sequence[CodedFace]) -> None:

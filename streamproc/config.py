@@ -7,14 +7,14 @@ import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, get_args
 
 import platformdirs
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamproc.errors import ConfigError
-from streamproc.types import EnhancementCodec
+from streamproc.types import EnhancementCodec, Transport
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -80,6 +80,38 @@ class SupervisorSettings(Section):
     """Seconds that the archive's writer gets to finish its transaction when all stops."""
 
 
+class CameraSettings(Section):
+    """A live camera."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """What the archive calls it."""
+    uri: Annotated[str, Field(min_length=1)]
+    """Its address; ${NAME} in it stands for what the environment or the file of secrets has under that name."""
+    transport: Transport = "tcp"
+    """What RTSP comes over."""
+
+
+class ServiceSettings(Section):
+    """Watching live cameras."""
+
+    archive: str | None = None
+    """The archive's database URL or file; --archive goes before it."""
+    secrets: str | None = None
+    """A YAML file of names and values for ${NAME} in cameras' addresses."""
+    silent: Seconds = 5.0
+    """Seconds without a frame after which a camera counts as silent."""
+    frozen: Seconds = 30.0
+    """Seconds that a picture may stand still."""
+    black: Seconds = 10.0
+    """Seconds that a picture may be black."""
+    retry: Seconds = 3.0
+    """Longest time between two attempts to reach a camera, seconds; they never end."""
+    metrics_host: str = "127.0.0.1"
+    """Where /metrics and /healthz answer: this machine alone, or 0.0.0.0 for all."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = 9180
+    """Their port; null: they do not."""
+
+
 class SearchSettings(Section):
     """Asking the archive."""
 
@@ -94,6 +126,8 @@ class Settings(Section):
     detect: DetectSettings = DetectSettings()
     encode: EncodeSettings = EncodeSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
+    service: ServiceSettings = ServiceSettings()
+    cameras: Annotated[tuple[CameraSettings, ...], Field(strict=False)] = ()
     search: SearchSettings = SearchSettings()
 
 
@@ -115,12 +149,13 @@ def load(path: Path | None = None) -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    """One sentence on the first thing that is wrong."""
-    first = error.errors()[0]
+    """One sentence on the first thing that is wrong; a key that does not exist before one that is missing for it."""
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{key or 'the whole'}: {first['msg'][0].lower()}{first['msg'][1:]}."
-    near = difflib.get_close_matches(key, sorted(keys(Settings)), n=1, cutoff=0)
+    name = ".".join(part for part in first["loc"] if isinstance(part, str))
+    near = difflib.get_close_matches(name, sorted(keys(Settings)), n=1, cutoff=0)
     return f'there is no key "{key}", the nearest is "{near[0]}".'
 
 
@@ -128,9 +163,10 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Dotted paths of a model's keys, sections included."""
     for name, field in model.model_fields.items():
         yield prefix + name
-        kind: Any = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from keys(kind, f"{prefix}{name}.")
+        # A section, or a list of sections.
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from keys(kind, f"{prefix}{name}.")
 
 
 def cache_dir() -> Path:

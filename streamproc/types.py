@@ -22,6 +22,9 @@ CROP_SIZE = 256
 """Side of an aligned face crop, pixels."""
 
 
+Transport = Literal["tcp", "udp"]
+"""What RTSP video comes over."""
+
 EnhancementCodec = Literal["learned", "jpeg", "jpeg2000", "hevc"]
 """What can write an enhancement layer."""
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.cli import asking, care, filling, study
+from pipelines.cli import asking, care, filling, service, study
 from pipelines.cli.bench import bench
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 for command in (
     filling.demo,
     filling.ingest,
+    service.run,
     asking.search,
     asking.reconstruct,
     care.info,

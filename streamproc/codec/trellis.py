@@ -64,10 +64,10 @@ class Trellis:
         multiples: IntArray = 2 * levels - self.rows(levels) % self.turns * np.sign(levels)
         return multiples
 
-    def points(self, levels: IntArray) -> FloatArray:
-        """(turns, L) float32: what levels (L,) mean to each quantiser."""
+    def points(self, levels: IntArray) -> IntArray:
+        """(turns, L) int32: which multiples of the unit levels (L,) mean to each quantiser."""
         turn = np.arange(self.turns, dtype=np.int32)[:, None]
-        found: FloatArray = np.float32(self.unit) * (self.turns * levels - turn * np.sign(levels)).astype(np.float32)
+        found: IntArray = self.turns * levels - turn * np.sign(levels)
         return found
 
     def rows(self, levels: IntArray) -> IntArray:

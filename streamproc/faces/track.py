@@ -37,12 +37,18 @@ Crop = Callable[[Image, Detection], FaceCrop]
 _Points = npt.NDArray[np.float64]
 
 
+FIRST_NEWS = timedelta(seconds=5)
+"""A face that stays in view is told of after this time, and again, if it was seen better, after twice as long."""
+
+
 @dataclass(slots=True)
 class _OpenTrack:
     started_at: datetime
     ended_at: datetime
     detections: int = 0
     shots: list[FaceCrop] = field(default_factory=list)
+    news_at: timedelta = FIRST_NEWS
+    told: list[FaceCrop] = field(default_factory=list)
 
 
 class _FaceDistance(Distance):
@@ -110,6 +116,19 @@ class TrackBuilder:
         alive = {_ordinal(followed) for followed in self._tracker.tracked_objects if followed.hit_counter_is_positive}
         return self._close([ordinal for ordinal in self._open if ordinal not in alive])
 
+    def unfinished(self) -> list[Track]:
+        """Open tracks that there is news of: who stays in view must not wait for the archive. Later news of a track,
+        and the track itself in the end, bear the same ordinal."""
+        news = []
+        for ordinal, track in self._open.items():
+            if track.ended_at - track.started_at < track.news_at or track.detections < self._min_detections:
+                continue
+            track.news_at *= 2
+            if [id(shot) for shot in track.shots] != [id(shot) for shot in track.told]:
+                track.told = track.shots
+                news.append(_track(ordinal, track))
+        return news
+
     def finish(self) -> list[Track]:
         """All tracks that were still open; the builder is done with then."""
         return self._close(list(self._open))
@@ -132,9 +151,13 @@ class TrackBuilder:
         for ordinal in ordinals:
             track = self._open.pop(ordinal)
             if track.detections >= self._min_detections:
-                shots = tuple(sorted(track.shots, key=lambda shot: -shot.quality))
-                ended.append(Track(ordinal, track.started_at, track.ended_at, track.detections, shots))
+                ended.append(_track(ordinal, track))
         return ended
+
+
+def _track(ordinal: int, track: _OpenTrack) -> Track:
+    shots = tuple(sorted(track.shots, key=lambda shot: -shot.quality))
+    return Track(ordinal, track.started_at, track.ended_at, track.detections, shots)
 
 
 def _tracker(rate: float, lifetime: int) -> Tracker:

@@ -11,6 +11,7 @@ from av.video.stream import VideoStream
 
 from streamproc.errors import NotVideo, SourceError, SourceNotFound, SourceStalled
 from streamproc.media.naming import device_path, is_url, redact
+from streamproc.types import Transport
 
 _UNREACHABLE = (OSError, av.error.HTTPNotFoundError, av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError)
 _REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError, av.error.PermissionError)
@@ -18,10 +19,11 @@ _LATE = (av.error.ExitError, av.error.TimeoutError)
 _NO_PICTURES = {"tty"}  # FFmpeg draws text files as if on a terminal
 
 
-def open_container(uri: str, timeout: float) -> InputContainer:
+def open_container(uri: str, timeout: float, transport: Transport = "tcp") -> InputContainer:
     """The opened container of a file, URL or device; its streams are not chosen yet.
 
-    `timeout`: seconds that a URL or device may take to open, and then to give each packet.
+    `timeout`: seconds that a URL or device may take to open, and then to give each packet; `transport` of RTSP: over
+    UDP a lost packet is a damaged picture.
 
     Raises SourceNotFound, NotVideo, SourceStalled, or SourceError; their words and causes never hold a URL's password.
     """
@@ -31,7 +33,7 @@ def open_container(uri: str, timeout: float) -> InputContainer:
         if device is not None:
             return av.open(device, "r", format="v4l2", timeout=timeout)
         if is_url(uri):
-            return av.open(uri, "r", options=_url_options(uri, timeout), timeout=timeout)
+            return av.open(uri, "r", options=_url_options(uri, timeout, transport), timeout=timeout)
         return av.open(f"file:{uri}", "r")  # or else a colon in a file's name would end a protocol's
     except av.error.FFmpegError as error:
         failure = error
@@ -66,10 +68,10 @@ def cleaned(error: av.error.FFmpegError) -> av.error.FFmpegError:
     return av.error.FFmpegError(error.errno or 0, error.strerror or "unknown error", redact(str(error.filename)))
 
 
-def _url_options(uri: str, timeout: float) -> dict[str, str]:
+def _url_options(uri: str, timeout: float, transport: Transport) -> dict[str, str]:
     options = {"timeout": str(round(timeout * 1_000_000))}  # microseconds, of the socket itself
     if uri.lower().startswith(("rtsp://", "rtsps://")):
-        options["rtsp_transport"] = "tcp"  # over UDP a lost packet is a damaged picture
+        options["rtsp_transport"] = transport
     return options
 
 

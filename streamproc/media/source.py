@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -20,7 +20,7 @@ from streamproc.media.naming import content_hash, default_camera, device_path, e
 from streamproc.media.opening import cleaned, lost, open_container, video_stream
 from streamproc.media.pixels import RgbConverter, quarter_turns
 from streamproc.media.timing import RateGate, StreamClock
-from streamproc.types import Frame
+from streamproc.types import Frame, Transport
 
 __all__ = ["SourceInfo", "VideoSource", "content_hash", "default_camera", "expand", "is_picture", "redact"]
 
@@ -66,10 +66,13 @@ class VideoSource:
         *,
         timeout: float = 10.0,
         threads: int = 2,
+        transport: Transport = "tcp",
+        damaged: Callable[[], None] | None = None,
     ) -> None:
         """`started_at`: when the first frame was captured (for a file by default its creation time, else when it was
         last written; for a live source now); `max_rate`: frames given per second of stream time, at most; `timeout`:
-        seconds that a URL or device may stay silent; `threads`: of the decoder."""
+        seconds that a URL or device may stay silent; `threads`: of the decoder; `transport`: of RTSP; `damaged` is
+        called for each damaged frame."""
         if started_at is not None and started_at.tzinfo is None:
             raise ValueError("started_at must say its time zone.")
         self.uri = uri
@@ -80,12 +83,14 @@ class VideoSource:
         self._asked_start = started_at
         self._timeout = timeout
         self._threads = threads
+        self._transport: Transport = transport
+        self._damaged = damaged
         self._gate = RateGate(max_rate)
         self._damaged_in_a_row = 0
         self._reached: Fraction | None = None
 
     def __enter__(self) -> Self:
-        self._container: InputContainer = open_container(self.uri, self._timeout)
+        self._container: InputContainer = open_container(self.uri, self._timeout, self._transport)
         try:
             self._prepare()
         except BaseException:
@@ -200,6 +205,8 @@ class VideoSource:
     def _count_damage(self, error: av.error.FFmpegError | None = None) -> None:
         self.corrupt += 1
         self._damaged_in_a_row += 1
+        if self._damaged is not None:
+            self._damaged()
         if self._damaged_in_a_row >= DAMAGED_IN_A_ROW:
             raise SourceError(
                 f"'{self._name}' is given up on at frame {self.frames}: {DAMAGED_IN_A_ROW} damaged frames in a row."

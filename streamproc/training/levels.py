@@ -30,8 +30,13 @@ def bin_likelihood(prior: EntropyBottleneck, values: Tensor) -> Tensor:
 @torch.no_grad()
 def expected(likelihood: Likelihood, dimensions: int, trellis: Trellis) -> npt.NDArray[np.float64]:
     """(D * turns, 41) probabilities of the levels of each quantiser, as the entropy model of D dimensions has them."""
-    points = torch.from_numpy(trellis.points(LEVELS)).reshape(-1, 1).expand(-1, dimensions)
-    mass = likelihood(points).double().clamp(min=TINY).reshape(trellis.turns, len(LEVELS), dimensions)
+    points = torch.from_numpy(trellis.points(LEVELS)).float().reshape(-1, 1) * trellis.unit
+    mass = (
+        likelihood(points.expand(-1, dimensions))
+        .double()
+        .clamp(min=TINY)
+        .reshape(trellis.turns, len(LEVELS), dimensions)
+    )
     shares = (mass / mass.sum(dim=1, keepdim=True)).permute(2, 0, 1)
     found: npt.NDArray[np.float64] = shares.reshape(dimensions * trellis.turns, len(LEVELS)).numpy()
     return found

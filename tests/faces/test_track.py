@@ -207,3 +207,23 @@ def test_frames_that_come_late_move_the_prediction_on() -> None:
         place = (100 + 3 * SIZE * index / 8, 300.0)
         tracks += builder.update(frame(index / 8), [detection(place)], plain_crop)
     assert [track.detections for track in tracks + builder.finish()] == [32]
+
+
+def test_who_stays_is_told_of_before_the_end() -> None:
+    """After 5 seconds, and after 10 and 20 if there was a better shot by then; always under one ordinal."""
+    builder = TrackBuilder(6)
+    news: list[tuple[float, Track]] = []
+    for index in range(6 * 30):
+        now = index / 6
+
+        def crop(image: Image, face: Detection, now: float = now) -> FaceCrop:
+            return FaceCrop(None, None, face, now / 30 if now < 12 else 0.1, image)
+
+        assert builder.update(frame(now, index), [detection((100, 100))], crop) == []
+        news += [(now, track) for track in builder.unfinished()]
+    assert [(round(now), track.ordinal) for now, track in news] == [(5, 0), (10, 0), (20, 0)]
+    qualities = [track.shots[0].quality for _, track in news]
+    assert qualities == sorted(qualities)
+    (whole,) = builder.finish()
+    assert whole.ordinal == 0
+    assert whole.detections == 180

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
-COMMANDS = ["demo", "ingest", "search", "reconstruct", "info", "train", "evaluate", "setup"]
+COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "train", "evaluate", "setup"]
 GROUPED = ["bench codec"]
 """Commands of groups, which are listed by the group's name."""
 
@@ -42,7 +42,7 @@ def _help(command: str) -> str:
 def test_help_has_an_example(command: str) -> None:
     said = _help(command)
     assert f"Example: streamproc {command}" in said
-    assert "--json" in said
+    assert "--json" in said or command == "run"  # which never comes to a result
 
 
 def test_help_answers_at_once_and_lists_all() -> None:

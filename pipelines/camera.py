@@ -1,0 +1,154 @@
+"""The camera stage of the service: one process a live camera, which it tries to reach for ever. Never imports torch.
+
+What hangs in here, in FFmpeg, too, is ended from outside: the supervisor hears nothing then.
+"""
+
+import secrets
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
+
+from pipelines.channels import FrameWriter
+from pipelines.links import BROKEN, knock
+from pipelines.messages import CameraBeat, CameraJob, CameraState, Ended, Opened, SourceJob
+from pipelines.worker import BEAT_SECONDS, Control
+from streamproc.config import CaptureSettings, ServiceSettings
+from streamproc.errors import SourceError, SourceStalled
+from streamproc.media.health import Blindness, PictureHealth
+from streamproc.media.source import VideoSource
+from streamproc.types import GapReason
+
+FIRST_RETRY = 0.25
+"""Seconds before the second attempt; then twice as long each time, up to the settings'."""
+MOST_LAG = timedelta(seconds=5)
+"""How far a frame's time may be from the time that it comes at: streams fall behind, and cameras' clocks drift."""
+PATIENCE = 60.0
+"""Seconds that the detector may be away while it is started anew."""
+
+
+def run(control: Control, door: Path, job: CameraJob, settings: ServiceSettings, capture: CaptureSettings) -> None:
+    """Gives on the frames of one camera for ever, the newest ones where the detector cannot take all, and says what
+    it sees of the camera."""
+    camera = _Camera(control, door, job, settings, capture)
+    retrying = Retrying(
+        retry=retry_if_exception_type(SourceError),
+        wait=wait_exponential_jitter(FIRST_RETRY, settings.retry, jitter=FIRST_RETRY),
+        sleep=camera.rest,
+    )
+    while True:
+        # Anew after each session: who was reached once is tried at once.
+        retrying(camera.session)
+
+
+class _Camera:
+    """What lasts longer than one session."""
+
+    def __init__(
+        self, control: Control, door: Path, job: CameraJob, settings: ServiceSettings, capture: CaptureSettings
+    ) -> None:
+        self._control, self._door, self._job = control, door, job
+        self._settings, self._capture = settings, capture
+        self._state: CameraState | None = None
+        self._frames = self._corrupt = self._dropped = 0
+
+    def rest(self, seconds: float) -> None:
+        """Nothing, after so many seconds; signs of life go on."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._beat(None)
+            time.sleep(min(left, BEAT_SECONDS))
+
+    def session(self) -> None:
+        """One connection to the camera, until it breaks; raises SourceError where none came about."""
+        self._health = PictureHealth(timedelta(seconds=self._settings.frozen), timedelta(seconds=self._settings.black))
+        reached = False
+        try:
+            with VideoSource(
+                self._job.uri,
+                self._job.camera,
+                max_rate=self._capture.max_rate,
+                timeout=self._settings.silent,
+                threads=1,
+                transport=self._job.transport,
+                damaged=self._saw_damage,
+            ) as source:
+                reached = True
+                self._follow(source)
+        except SourceError as failure:
+            silent = isinstance(failure, SourceStalled) or reached
+            self._say(CameraState(GapReason.SILENT if silent else GapReason.UNREACHABLE, _now(), str(failure)))
+            if not reached:
+                raise
+        self.rest(FIRST_RETRY)
+
+    def _follow(self, source: VideoSource) -> None:
+        writer = self._writer(source)
+        for frame in source:
+            self._frames += 1
+            self._judge(self._health.see(frame.image, frame.time.captured_at))
+            try:
+                self._dropped += not writer.offer(frame)
+            except BROKEN:
+                # The detector went; what it knew of this session went with it.
+                self._control.send(CameraState(GapReason.STAGE_LOST, _now(), "The detector was started anew."))
+                self._state = None
+                writer = self._writer(source)
+            self._beat(frame.time.captured_at)
+            if trouble := out_of_time(frame.time.captured_at, _now()):
+                break
+        else:
+            trouble = CameraState(GapReason.SILENT, _now(), "The stream ended.")
+        with suppress(*BROKEN):  # a detector that is gone knows of no session to end
+            writer.send(Ended(self._session, source.frames, source.corrupt))
+        self._say(trouble)
+
+    def _writer(self, source: VideoSource) -> FrameWriter:
+        """A line to the detector, on which a session has begun."""
+        line = knock(self._door, lambda: self._beat(None), PATIENCE)
+        key = secrets.randbits(40)
+        now = source.started_at if source.frames <= 1 else _now()
+        job = SourceJob(key, self._job.uri, self._job.source, self._job.camera, None, None)
+        writer = FrameWriter(line, key, self._capture.slots, lambda: self._beat(None))
+        rate = min(self._capture.max_rate, float(source.info.rate or self._capture.max_rate))
+        writer.send(Opened(job, now, rate, False, time.monotonic()))
+        self._session = job
+        return writer
+
+    def _saw_damage(self) -> None:
+        self._corrupt += 1
+        self._judge(self._health.damaged(_now()))
+        self._beat(None)
+
+    def _judge(self, trouble: Blindness | None) -> None:
+        if trouble is None:
+            self._say(CameraState(None, _now(), ""))
+        else:
+            self._say(CameraState(trouble.reason, trouble.since, f"The picture is {trouble.reason}."))
+
+    def _say(self, state: CameraState) -> None:
+        """Nothing; the supervisor hears of a state that is another than the last."""
+        if self._state is None or self._state.reason != state.reason:
+            self._state = state
+            self._control.send(state)
+
+    def _beat(self, newest: datetime | None) -> None:
+        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest))
+
+
+def out_of_time(captured: datetime, now: datetime) -> CameraState | None:
+    """What is wrong where a frame that just came is of another time; a new session begins with the camera's newest
+    frame, at the time that it is now."""
+    if now - captured > MOST_LAG:
+        late = (now - captured).total_seconds()
+        return CameraState(GapReason.BEHIND, captured, f"Frames came {late:.0f} s late; the stream is begun anew.")
+    if captured - now > MOST_LAG:
+        early = (captured - now).total_seconds()
+        return CameraState(GapReason.CLOCK_JUMP, now, f"The stream's clock ran {early:.0f} s ahead; it is begun anew.")
+    return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
