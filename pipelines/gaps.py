@@ -15,8 +15,10 @@ MOST_CAMERAS = 3
 def gap_lines(gaps: Sequence[GapRecord], since: datetime | None, until: datetime | None, now: datetime) -> list[str]:
     """The gaps for people, as they began, one a line; of many the longest, and a line for the others.
 
-    What counts for a gap's length, also in the last line, is its part in since <= time < until, and before `now`.
+    What counts for a gap's length, also in the last line, is its part in since <= time < until, and before `now`. A gap
+    that ended as it began is left out: no video is missing for it.
     """
+    gaps = [gap for gap in gaps if gap.ended_at != gap.began_at]
     end = asked_end(until, now)
     lengths = {gap.id: length_within(gap, since, end) for gap in gaps}
     longest = sorted(gaps, key=lambda gap: -lengths[gap.id])[:MOST_LINES]

@@ -57,17 +57,17 @@ def gaps(
     until: datetime | None,
     now: datetime | None,
 ) -> tuple[GapRecord, ...]:
-    """The gaps that share a moment with since <= time < until, in the order they began."""
+    """The gaps that share a moment with since <= time < until, as they began; those that began together as entered."""
     asked = of_cameras(connection, cameras, Camera.key)
     if since is not None and until is not None and since >= until:
         return ()
     within: list[ColumnElement[bool]] = [] if until is None else [Gap.began_at < until]
     if since is not None:  # the last is for a gap without length, which is a moment
         within.append(Gap.ended_at.is_(None) | (Gap.ended_at > since) | (Gap.began_at >= since))
-    found = [_record(row) for row in connection.execute(_select().where(*asked, *within))]
+    found = [_record(row) for row in connection.execute(_select().where(*asked, *within).order_by(Gap.key))]
     if now is not None:
         found += [gap for gap in _presumed(connection, asked, now) if until is None or gap.began_at < until]
-    return tuple(sorted(found, key=lambda gap: (gap.began_at, gap.camera, gap.id)))
+    return tuple(sorted(found, key=lambda gap: gap.began_at))
 
 
 def watched(connection: Connection, camera: str, until: datetime | None) -> None:

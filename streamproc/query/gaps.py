@@ -22,7 +22,7 @@ def merged(gaps: Iterable[GapRecord]) -> tuple[GapRecord, ...]:
     """
     found: list[GapRecord] = []
     newest: dict[tuple[str, GapReason], int] = {}
-    for gap in sorted(gaps, key=lambda gap: (gap.began_at, gap.camera, gap.id)):
+    for gap in sorted(gaps, key=lambda gap: gap.began_at):
         place = newest.get((gap.camera, gap.reason))
         if place is not None:
             before = found[place]

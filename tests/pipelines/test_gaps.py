@@ -204,6 +204,7 @@ def test_of_many_gaps_the_longest_are_told_one_by_one() -> None:
     begin = gap_lines(gaps, None, START + _minutes(1000), LATER)
     assert begin[0] == gap_sentence(gaps[0], LATER), "what counts is the part within the time asked about"
     assert gap_lines([], None, None, LATER) == []
+    assert gap_lines([_gap(START, START)], None, None, LATER) == []
 
 
 def test_several_blind_cameras() -> None:
