@@ -58,15 +58,21 @@ class Walk:
 
 
 def compose(
-    view: View, walks: Sequence[Walk], path: Path, started_at: datetime, progress: Progress | None = None
+    view: View,
+    walks: Sequence[Walk],
+    path: Path,
+    started_at: datetime,
+    seconds: float | None = None,
+    progress: Progress | None = None,
 ) -> SceneTruth:
     """The truth of the clip that is now at `path`, written beside it as JSON too.
 
-    `started_at` is UTC of its first frame, also in the container. The suffix of `path` says which, such as `.mp4`.
+    `started_at` is UTC of its first frame, also in the container; `seconds` is the clip's length, by default until all
+    have left. The suffix of `path` says which container, such as `.mp4`.
     """
     if not walks:
         raise ValueError("a scene without walks is nothing to compose: give at least one")
-    scene = _Scene(view, walks)
+    scene = _Scene(view, walks, seconds)
     with ClipWriter(path, view.width, view.height, view.rate, view.crf, view.bitrate, started_at) as clip:
         for frame, picture in enumerate(scene.pictures(), start=1):
             clip.write(picture)
@@ -80,10 +86,11 @@ def compose(
 class _Scene:
     """One clip while it is made."""
 
-    def __init__(self, view: View, walks: Sequence[Walk]) -> None:
+    def __init__(self, view: View, walks: Sequence[Walk], seconds: float | None) -> None:
         self._view = view
         self._walkers = [_Walker(walk, view.width) for walk in walks]
-        self.frames = int((max(walk.ends(view.width) for walk in walks) + TAIL) * view.rate)
+        until = max(walk.ends(view.width) for walk in walks) + TAIL if seconds is None else seconds
+        self.frames = round(until * view.rate)
 
     def pictures(self) -> Iterator[Image]:
         """The frames; what is true of each is noted as it is made."""

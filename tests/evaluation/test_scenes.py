@@ -118,6 +118,14 @@ def test_who_walks_in_front_hides(people: list[Person], tmp_path: Path) -> None:
     assert {face.occluded for face in front.faces} == {0}
 
 
+def test_a_clip_of_a_length_to_be_looped(people: list[Person], tmp_path: Path) -> None:
+    """Who has not left when it ends has a pass that ends there."""
+    walks = [Walk(people[0].portrait, begins, 180, 60, 600) for begins in (0, 1.5)]
+    truth = compose(SMALL, walks, tmp_path / "a.mp4", STARTED_AT, 2.0)
+    assert truth.frames == len(pictures(tmp_path / "a.mp4")) == 30
+    assert [one.faces[-1].frame for one in truth.passes] == [16, 29]
+
+
 def test_the_same_again(people: list[Person], tmp_path: Path) -> None:
     def made(name: str, seed: int) -> tuple[bytes, bytes]:
         folder = tmp_path / name
