@@ -29,16 +29,16 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_rows_and_sheets(faces: Path, tmp_path: Path) -> None:
-    grid = ["--size", "90", "--speed", "500", "--exposure", "2", "--exposure", "60", "--limit", "2"]
+    grid = ["--size", "90", "--speed", "800", "--exposure", "2", "--exposure", "40", "--limit", "2"]
     command = ["bench", "best-shot", "--portraits", str(faces), "--out", str(tmp_path), "--json", *grid]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
     sharp, smeared = document["rows"]
     assert set(sharp) == set(smeared) == KEYS
-    assert (sharp["size_px"], sharp["speed"], sharp["exposure_ms"], sharp["blur"]) == (90, 500, 2, 1.0)
+    assert (sharp["size_px"], sharp["speed"], sharp["exposure_ms"], sharp["blur"]) == (90, 800, 2, 1.6)
     assert (sharp["passes"], sharp["archived"], sharp["right"]) == (2, 2, 2)
-    assert smeared["blur"] == 30
+    assert smeared["blur"] == 32
     assert smeared["usable"] <= sharp["usable"]
     assert (document["people"], document["usable_from"]) == (2, document["sure_from"]), "too few strangers"
     (sheet,) = document["sheets"]
