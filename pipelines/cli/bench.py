@@ -1,14 +1,19 @@
 """`bench`: what this machine makes of the project's work."""
 
 import os
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from pipelines.cli.output import JsonOption, emit, err, out, work
+from pipelines.cli.output import ConfigOption, JsonOption, emit, err, out, work
+from pipelines.cli.progress import counted_progress
 
-bench = typer.Typer(name="bench", help="Measure throughput on this machine.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from pipelines.bench.best_shot import BestShotResult
+
+bench = typer.Typer(name="bench", help="Measure throughput and yield on this machine.", no_args_is_help=True)
 
 CORES = os.cpu_count() or 1
 ThreadsOption = Annotated[
@@ -35,3 +40,61 @@ def codec(threads: ThreadsOption = CORES, json: JsonOption = False) -> None:
     for row in rows:
         table.add_row(row.what, f"{row.faces:,}", f"{row.seconds:.3f}", f"{row.faces_per_second:,.1f}")
     out.print(table)
+
+
+PortraitsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Who walks: one file a photo, PERSON_ANY.jpg; default the faces of samples."),
+]
+SheetsOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a sheet of best shots a size.")]
+SizesOption = Annotated[list[int] | None, typer.Option(min=20, metavar="PX", help="Face's width; may be repeated.")]
+SpeedsOption = Annotated[list[int] | None, typer.Option(min=1, metavar="PX", help="Px a second; may be repeated.")]
+ExposuresOption = Annotated[list[int] | None, typer.Option(min=0, metavar="MS", help="May be repeated.")]
+
+
+@bench.command("best-shot")
+def best_shot(
+    portraits: PortraitsOption = None,
+    target: SheetsOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Passes of each row, default 12.")] = None,
+    size: SizesOption = None,
+    speed: SpeedsOption = None,
+    exposure: ExposuresOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Of people who cross a composed picture, how many leave a usable best shot, by size, speed and blur.
+
+    Usable: a track's best shot shows the face where it truly was, and resembles the person's other photo at least as
+    much as 1 in 1,000 pairs of strangers do.
+
+    Example: streamproc bench best-shot --portraits faces/ --out sheets/
+    """
+    with work():
+        from pipelines.bench.best_shot import EXPOSURES, PASSES, SIZES, SPEEDS, Grid, measure
+        from streamproc import config as settings_file
+
+        settings = settings_file.load(config)
+        grid = Grid(tuple(size or SIZES), tuple(speed or SPEEDS), tuple(exposure or EXPOSURES), limit or PASSES)
+        with counted_progress() as progress:
+            result = measure(grid, portraits, target, settings, progress)
+    if json:
+        emit(result)
+        return
+    out.print(_passes(result))
+    for path in result.sheets:
+        err.print(f"Best shots: {path}", markup=False, soft_wrap=True)
+
+
+def _passes(result: "BestShotResult") -> Table:
+    """The rows, and what they come to."""
+    said = f"usable from a similarity of {result.usable_from:.3f} on, sure from {result.sure_from:.3f} on"
+    caption = f"{said}; {result.people} people, {result.strangers:,} pairs of strangers"
+    names = ("passes", "archived", "right", "usable", "sure", "doubles", "false", "mixed")
+    table = Table("px", "px/s", "ms", "blur", caption=caption, show_footer=True)
+    for name in names:
+        table.add_column(name, str(sum(getattr(row, name) for row in result.rows)), justify="right")
+    for row in result.rows:
+        place = (str(row.size_px), str(row.speed), str(row.exposure_ms), f"{row.blur:.1f}")
+        table.add_row(*place, *(str(getattr(row, name)) for name in names))
+    return table

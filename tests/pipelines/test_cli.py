@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
 COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "train", "evaluate", "setup"]
-GROUPED = ["bench codec"]
+GROUPED = ["bench codec", "bench best-shot"]
 """Commands of groups, which are listed by the group's name."""
 
 
