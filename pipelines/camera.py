@@ -17,7 +17,7 @@ from pipelines.messages import CameraBeat, CameraJob, CameraState, Ended, Opened
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import CaptureSettings, ServiceSettings
 from streamproc.errors import SourceError, SourceStalled
-from streamproc.media.health import Blindness, PictureHealth
+from streamproc.media.health import PictureHealth, Trouble
 from streamproc.media.source import VideoSource
 from streamproc.types import GapReason
 
@@ -122,7 +122,7 @@ class _Camera:
         self._judge(self._health.damaged(_now()))
         self._beat(None)
 
-    def _judge(self, trouble: Blindness | None) -> None:
+    def _judge(self, trouble: Trouble | None) -> None:
         if trouble is None:
             self._say(CameraState(None, _now(), ""))
         else:

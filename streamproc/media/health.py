@@ -28,7 +28,7 @@ DAMAGE_WINDOW: Final = timedelta(seconds=4)
 
 
 @dataclass(frozen=True, slots=True)
-class Blindness:
+class Trouble:
     """Why pictures say nothing (FROZEN, BLACK, CORRUPT), and since when (UTC)."""
 
     reason: GapReason
@@ -46,7 +46,7 @@ class PictureHealth:
         self._black_since: datetime | None = None
         self._arrived: deque[tuple[datetime, bool]] = deque()
 
-    def see(self, picture: Image, at: datetime) -> Blindness | None:
+    def see(self, picture: Image, at: datetime) -> Trouble | None:
         """What is wrong now, the earliest trouble first, after a sound picture (H, W, 3) captured at `at`."""
         points = cv2.cvtColor(cv2.resize(picture, SAMPLES, interpolation=cv2.INTER_NEAREST), cv2.COLOR_RGB2GRAY)
         grey = points.astype(np.float32)
@@ -57,11 +57,11 @@ class PictureHealth:
         self._black_since = (self._black_since or at) if black else None
         return self._arrive(at, False)
 
-    def damaged(self, at: datetime) -> Blindness | None:
+    def damaged(self, at: datetime) -> Trouble | None:
         """What is wrong now, after a frame that could not be decoded."""
         return self._arrive(at, True)
 
-    def _arrive(self, at: datetime, damaged: bool) -> Blindness | None:
+    def _arrive(self, at: datetime, damaged: bool) -> Trouble | None:
         self._arrived.append((at, damaged))
         while self._arrived[0][0] < at - DAMAGE_WINDOW:
             self._arrived.popleft()
@@ -73,11 +73,11 @@ class PictureHealth:
         found = [trouble for trouble in troubles if trouble is not None]
         return min(found, key=lambda trouble: trouble.since, default=None)
 
-    def _corrupt(self, at: datetime) -> Blindness | None:
+    def _corrupt(self, at: datetime) -> Trouble | None:
         broken = [when for when, damaged in self._arrived if damaged]
         enough = len(broken) >= DAMAGED_SHARE * len(self._arrived) and at - self._arrived[0][0] > DAMAGE_WINDOW / 2
-        return Blindness(GapReason.CORRUPT, broken[0]) if broken and enough else None
+        return Trouble(GapReason.CORRUPT, broken[0]) if broken and enough else None
 
     @staticmethod
-    def _lasting(reason: GapReason, since: datetime | None, now: datetime, patience: timedelta) -> Blindness | None:
-        return Blindness(reason, since) if since is not None and now - since >= patience else None
+    def _lasting(reason: GapReason, since: datetime | None, now: datetime, patience: timedelta) -> Trouble | None:
+        return Trouble(reason, since) if since is not None and now - since >= patience else None
