@@ -27,6 +27,7 @@ def run(
         from storage import Archive
         from streamproc import config as settings_file
         from streamproc.errors import ConfigError
+        from streamproc.media.naming import redact
 
         def log(line: str) -> None:
             err.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ} {line}", markup=False, highlight=False, soft_wrap=True)
@@ -40,7 +41,7 @@ def run(
             raise ConfigError(f"{config} names no cameras: list them under 'cameras', each with a name and a uri.")
         with Archive.open(url, create=True):
             pass
-        log(f"Watching {len(jobs)} camera{'' if len(jobs) == 1 else 's'} into {url}.")
+        log(f"Watching {len(jobs)} camera{'' if len(jobs) == 1 else 's'} into {redact(url)}.")
         service = Service(url, settings, jobs, log, lambda: camera_jobs(settings_file.load(config), config.parent))
         if settings.service.metrics_port is not None:
             from pipelines.metrics import serve
