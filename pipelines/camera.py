@@ -110,7 +110,8 @@ class _Camera:
         line = knock(self._door, lambda: self._beat(None), PATIENCE)
         key = secrets.randbits(40)
         now = source.started_at if source.frames <= 1 else _now()
-        job = SourceJob(key, self._job.uri, self._job.source, self._job.camera, None, None)
+        # Without the credentials: only this process needs them.
+        job = SourceJob(key, self._job.source, self._job.source, self._job.camera, None, None)
         writer = FrameWriter(line, key, self._capture.slots, lambda: self._beat(None))
         rate = min(self._capture.max_rate, float(source.info.rate or self._capture.max_rate))
         writer.send(Opened(job, now, rate, False, time.monotonic()))

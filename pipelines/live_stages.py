@@ -211,7 +211,8 @@ class Recorder:
 
     def __init__(self, archive: Archive, control: Control) -> None:
         self._archive, self._control = archive, control
-        self._codecs: set[str] = set()
+        self._sources: dict[tuple[Session, str], str] = {}
+        """The archive's names of the sessions under way, by what they are coded with."""
         self._full = False
 
     def took(self, message: object) -> bool:
@@ -233,16 +234,22 @@ class Recorder:
             self._full = not well
             self._control.send(ArchiveState(well, detail))
 
+    def _source(self, session: Session, codec_id: str, profile: str) -> str:
+        """The archive's name of the session; asked for once, not at every track."""
+        key = session, codec_id
+        if key not in self._sources:
+            self._archive.register_codec(codec_id, profile)
+            entry = self._archive.resume_session(session.camera, session.source, session.started_at, codec_id)
+            self._sources[key] = entry.id
+        return self._sources[key]
+
     def _write(self, message: object) -> None:
         match message:
             case SessionCoded(session, codec_id, profile, track):
-                if codec_id not in self._codecs:
-                    self._archive.register_codec(codec_id, profile)
-                    self._codecs.add(codec_id)
-                entry = self._archive.resume_session(session.camera, session.source, session.started_at, codec_id)
-                self._archive.add_track(entry.id, track)
+                self._archive.add_track(self._source(session, codec_id, profile), track)
                 self._control.send(TrackArchived(session.camera, len(track.faces)))
             case SessionEnded(session, result):
+                self._sources = {key: name for key, name in self._sources.items() if key[0] != session}
                 self._archive.finish_session(session.camera, session.source, session.started_at, result)
             case ResumedNews(camera, at):
                 self._archive.resume(camera, at)

@@ -3,7 +3,6 @@ unnoticed: each is started anew, and what nobody could see meanwhile goes into t
 """
 
 import queue
-import shutil
 import signal
 import tempfile
 import threading
@@ -98,7 +97,7 @@ class Service:
         """`log` gets a line for whatever happens; `reload` gives the cameras when `ask_reload` was called."""
         self._archive_url, self._settings, self._log = archive_url, settings, log
         self._entries = entries or LiveEntries()
-        self._folder = Path(tempfile.mkdtemp(prefix="streamproc-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="streamproc-", ignore_cleanup_errors=True)
         self._reload = reload
         self._stopping, self._changed = threading.Event(), threading.Event()
         self.stages: dict[str, Stage] = {}
@@ -140,7 +139,7 @@ class Service:
         finally:
             for child in self._children():
                 child.end()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.cleanup()
 
     def _read_again(self) -> None:
         """Nothing; if it was asked for, the configuration's cameras are the cameras. A wrong one changes nothing."""
@@ -165,7 +164,7 @@ class Service:
             self.cameras.setdefault(name, Watched(job))
 
     def _door(self, name: str) -> Path:
-        return self._folder / name
+        return Path(self._folder.name) / name
 
     def _started(self, name: str) -> Child:
         settings, entry = self._settings, getattr(self._entries, name)

@@ -59,15 +59,14 @@ class Trellis:
 
     def multiples(self, levels: IntArray) -> IntArray:
         """(N, D) int32: which multiple of the unit each of the levels (N, D) means."""
-        if self.turns == 1:
-            return levels
-        multiples: IntArray = 2 * levels - self.rows(levels) % self.turns * np.sign(levels)
-        return multiples
+        return self._meant(levels, self.rows(levels) % self.turns)
 
     def points(self, levels: IntArray) -> IntArray:
         """(turns, L) int32: which multiples of the unit levels (L,) mean to each quantiser."""
-        turn = np.arange(self.turns, dtype=np.int32)[:, None]
-        found: IntArray = self.turns * levels - turn * np.sign(levels)
+        return self._meant(levels, np.arange(self.turns, dtype=np.int32)[:, None])
+
+    def _meant(self, levels: IntArray, turns: IntArray) -> IntArray:
+        found: IntArray = self.turns * levels - turns * np.sign(levels)
         return found
 
     def rows(self, levels: IntArray) -> IntArray:
