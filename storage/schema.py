@@ -13,7 +13,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Double, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint
+from sqlalchemy import BigInteger, Dialect, Double, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -73,12 +73,16 @@ class Base(DeclarativeBase):
 
 
 class Camera(Base):
-    """A place that faces were seen at; `watched_until`: the last sign of life of the service that watches it."""
+    """A place that faces were seen at; `watched_until`: the last sign of life of the service that watches it.
+
+    A `hidden` one is no place: the service looks at a known face through it, and nobody is told of what it saw.
+    """
 
     __tablename__ = "cameras"
     key: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     watched_until: Mapped[datetime | None]
+    hidden: Mapped[bool] = mapped_column(server_default=false())
 
 
 class Codec(Base):
@@ -91,7 +95,10 @@ class Codec(Base):
 
 
 class Source(Base):
-    """A video of a camera; `generation` counts the ingests begun on it, the other counts tell of the complete one."""
+    """A video of a camera; `generation` counts the ingests begun on it, the other counts tell of the complete one.
+
+    `clock` is a word of `Clock`: what its times were told by; null where an older version did not say.
+    """
 
     __tablename__ = "sources"
     key: Mapped[int] = mapped_column(primary_key=True)
@@ -110,6 +117,7 @@ class Source(Base):
     archived: Mapped[int]
     seconds: Mapped[float]
     error: Mapped[str | None]
+    clock: Mapped[str | None]
 
 
 class Track(Base):

@@ -151,6 +151,17 @@ class GapReason(StrEnum):
     """The service was not running."""
 
 
+class Clock(StrEnum):
+    """What told the times of a source. Archives hold these words."""
+
+    FILE = "file"
+    """The file's timestamps, counted from when it says it was begun, or from what the operator said."""
+    ARRIVAL = "arrival"
+    """The stream's timestamps, counted from when its first frame arrived here."""
+    SENDER = "sender"
+    """The camera's own clock, by its RTCP sender reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class GapRecord:
     """A time without usable video of a camera, UTC: from `began_at` on and before `ended_at`, None while it lasts."""
