@@ -16,7 +16,7 @@ from typing import Any
 
 from pipelines.channels import FrameReader
 from pipelines.detect import Finder, Follower, detect
-from pipelines.encode import Coder, code_tracks
+from pipelines.encode import Coder, code_tracks, warm
 from pipelines.links import BROKEN, Door, Letter, Post
 from pipelines.messages import (
     ArchiveState,
@@ -141,9 +141,9 @@ def run_encode(control: Control, door: Path, next_door: Path, settings: EncodeSe
     opened = Door(door)
     from streamproc.codec.face_codec import FaceCodec
 
-    encode(
-        control, opened, next_door, settings, FaceCodec.load(settings.profile, settings.device, settings.enhancement)
-    )
+    codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
+    warm(codec, settings.quality)
+    encode(control, opened, next_door, settings, codec)
 
 
 def encode(control: Control, door: Door, next_door: Path, settings: EncodeSettings, codec: Coder) -> None:
