@@ -7,9 +7,8 @@ a lock on the archive for as long as all of it is written anew.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from storage.records import Removed
 from storage.schema import BaseLayer, Camera, EnhancementLayer, Face, Source, Track
@@ -72,13 +71,13 @@ def _forget_sessions(connection: Connection, camera: int, before: datetime) -> N
 
 
 def _clear_pictures(writing: Writing, camera: int, before: datetime) -> Iterator[Removed]:
-    last: Row[Any] | None = None
+    last: tuple[datetime, int] | None = None
     while True:
         with writing() as connection:
             # In order of time, and on from where the last step was: what lost its picture long ago is passed over once.
             page = select(Face.time, Face.key).where(Face.camera_key == camera, Face.time < before)
             if last is not None:
-                page = page.where(Face.time >= last.time, (Face.time > last.time) | (Face.key > last.key))
+                page = page.where(Face.time >= last[0], (Face.time > last[0]) | (Face.key > last[1]))
             rows = connection.execute(page.order_by(Face.time, Face.key).limit(FACES_A_STEP)).all()
             theirs = EnhancementLayer.face_key.in_([row.key for row in rows])
             question = select(func.count(), func.coalesce(func.sum(func.length(EnhancementLayer.payload)), 0))
@@ -89,7 +88,7 @@ def _clear_pictures(writing: Writing, camera: int, before: datetime) -> Iterator
             yield Removed(pictures=pictures, bytes=int(size))
         if len(rows) < FACES_A_STEP:
             return
-        last = rows[-1]
+        last = rows[-1].time, rows[-1].key
 
 
 def _count(connection: Connection, tracks: ColumnElement[bool]) -> Removed:

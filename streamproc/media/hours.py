@@ -53,6 +53,9 @@ class Hours:
         return begin <= wall < end or first <= when < last
 
 
+ALWAYS = Hours((), ZoneInfo("UTC"))
+
+
 def parse_hours(texts: Sequence[str], zone: ZoneInfo, owner: str) -> Hours:
     """The hours that texts such as "mon-fri 07:00-19:00", "sat,sun 22:00-02:00" or "08:00-24:00" mean in `zone`.
 

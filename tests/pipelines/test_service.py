@@ -16,6 +16,7 @@ import pytest
 from pipelines.messages import ArchiveState, CameraJob
 from pipelines.metrics import serve
 from pipelines.service import LiveEntries, Service
+from pipelines.site import Site
 from storage import Archive
 from streamproc.config import ServiceSettings, Settings, SupervisorSettings
 from streamproc.types import GapReason, GapRecord
@@ -26,7 +27,7 @@ FAKES = LiveEntries(
     encode="fake_live:code",
     archive="fake_live:tight_archive",
 )
-SETTINGS = Settings(service=ServiceSettings(silent=1.5), supervisor=SupervisorSettings(silence=8.0, stop=10.0))
+SETTINGS = Settings(service=ServiceSettings(silent=1.5, check=None), supervisor=SupervisorSettings(silence=8.0, stop=10.0))
 
 
 def job(name: str, asked: str = "") -> CameraJob:
@@ -42,7 +43,7 @@ class Running:
             pass
         self.log: list[str] = []
         self.failure: BaseException | None = None
-        self.service = Service(str(archive), settings, jobs, self.log.append, lambda: self.jobs, FAKES)
+        self.service = Service(str(archive), settings, jobs, self.log.append, lambda: Site(settings, self.jobs), FAKES)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
