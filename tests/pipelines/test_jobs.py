@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -145,7 +146,7 @@ class Failing:
             raise ConfigError("There is no time zone 'Mars'.")
         self.kept += 1
 
-    def _no_child(self) -> None:  # type: ignore[misc]
+    def _no_child(self) -> NoReturn:
         raise OSError("no process can be started")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -131,7 +132,7 @@ class Clocked:
         self.children: list[FakeChild] = []
         self.check = KnownFaceCheck(self._start, self.log.append, lambda: self.now)
 
-    def _start(self) -> FakeChild:  # type: ignore[misc]
+    def _start(self) -> Any:
         self.children.append(FakeChild())
         return self.children[-1]
 
