@@ -263,11 +263,13 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class CheckDone:
-    """Whether the known face was found again, what is wrong where it was not, and after how many seconds."""
+    """Whether the known face was found again, what is wrong where it was not, and after how many seconds; when the
+    session began that it was seen in, None where there was none."""
 
     well: bool
     detail: str
     seconds: float
+    session: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
