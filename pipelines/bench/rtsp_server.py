@@ -72,20 +72,23 @@ class Clip:
         yield begin, len(self.data), key
 
     def picture(self, number: int) -> bytes:
+        """A coded picture; numbers beyond the last go round."""
         begin, end, _ = self.units[number % len(self.units)]
         return self.data[begin:end]
 
     def is_key(self, number: int) -> bool:
+        """Whether the picture needs none before it."""
         return self.units[number % len(self.units)][2]
 
     def key_before(self, number: int) -> bytes:
+        """The last key frame up to a number."""
         while not self.is_key(number):
             number -= 1
         return self.picture(number)
 
 
 class Camera:
-    """What one address shows. `advance` is called from the pacing thread, the rest from GStreamer's and the reader's."""
+    """What one address shows. The pacing thread calls `advance`, GStreamer's and the reader's the rest."""
 
     def __init__(self, clip: Clip, epoch: float, phase: float) -> None:
         """Pictures are due at `epoch` and then at the clip's rate, later by the share `phase` of a picture's time."""
@@ -156,7 +159,7 @@ class Camera:
         """Every slice's content replaced; no byte is 0, so nothing in it looks like the beginning of another."""
         places = [found.end() for found in re.finditer(b"\0\0\1", data)]
         spoilt = bytearray(data)
-        for place, end in zip(places, [*places[1:], len(data) + 3]):
+        for place, end in zip(places, [*places[1:], len(data) + 3], strict=True):
             if data[place] & 31 in (1, 5):
                 length = max(0, end - 3 - place - 2)
                 # The first byte stays: it says that the picture begins.
@@ -220,6 +223,8 @@ def main() -> None:
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(asked.port)
+    # Who asks for a camera waits for its next key frame; nobody waits for others.
+    server.get_thread_pool().set_max_threads(-1)
     cameras, factories, clips = {}, [], {}
     for place, named in enumerate(asked.cameras):
         name, _, pictures = named.partition("=")
