@@ -28,10 +28,12 @@ class PlainFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainLoop:
-    """What the loop found; `seconds` with loading, `working` without; `rate` of the clip, frames a second."""
+    """What the loop found; `seconds` with loading, `working` without, `cpu` the processor seconds of that; `rate` of
+    the clip, frames a second."""
 
     seconds: float
     working: float
+    cpu: float
     rate: float
     found: tuple[PlainFrame, ...]
 
@@ -50,7 +52,7 @@ def plain_loop(clip: Path, started_at: datetime | None = None, frames: int | Non
     from streamproc.codec.trunk import load_trunk
 
     detector, net = MTCNN(keep_all=True), load_trunk()
-    loaded = time.monotonic()
+    loaded, used = time.monotonic(), time.process_time()
     found = []
     with VideoSource(str(clip), "plain", started_at) as source:
         rate = float(source.info.rate or 25)
@@ -67,7 +69,7 @@ def plain_loop(clip: Path, started_at: datetime | None = None, frames: int | Non
             empty = Frame(frame.camera_id, frame.index, frame.time, np.zeros((1, 1, 3), np.uint8))
             found.append(PlainFrame(empty, tuple(faces)))
     ended = time.monotonic()
-    return PlainLoop(ended - began, ended - loaded, rate, tuple(found))
+    return PlainLoop(ended - began, ended - loaded, time.process_time() - used, rate, tuple(found))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
