@@ -58,7 +58,7 @@ class CameraServer:
 
         Raises MissingLibrary without GStreamer, PipelineError where its server does not start.
         """
-        self._python, self._pictures, self._login = server_python(), dict(pictures), login
+        self._python, self.pictures, self._login = server_python(), dict(pictures), login
         self._epoch = time.time()
         self._port = "0"
         self.start()
@@ -77,7 +77,7 @@ class CameraServer:
         """Nothing; it serves, after `kill` again."""
         command = [self._python, str(SERVER), "--port", self._port, "--epoch", repr(self._epoch)]
         command += ["--login", self._login] if self._login else []
-        command += [f"{name}={pictures}" for name, pictures in self._pictures.items()]
+        command += [f"{name}={pictures}" for name, pictures in self.pictures.items()]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={}
         )

@@ -96,7 +96,7 @@ class Camera:
         self._lock = threading.Lock()
         self._source = None
         self._random = random.Random(1)
-        self._fault, self._loss = "well", 0.0
+        self._fault, self._loss, self._still = "well", 0.0, b""
         self._sent = -1
         self._ahead = None
 
@@ -120,6 +120,7 @@ class Camera:
             if fault == "show" or self._fault != "well":
                 self._ahead = None
             self._clip = clip
+            self._still = clip.key_before(max(0, self._sent))
             self._loss = float(argument) if fault == "loss" else 0.0
             self._fault = "well" if fault in ("show", "loss") else fault
 
@@ -147,7 +148,7 @@ class Camera:
             self._ahead = (clock.get_time() - self._source.get_base_time()) / Gst.SECOND - self._due(number)
         if self._fault == "silent":
             return
-        data = self._clip.key_before(number) if self._fault == "frozen" else self._clip.picture(number)
+        data = self._still if self._fault == "frozen" else self._clip.picture(number)
         if self._fault == "garbage":
             data = self._spoilt(data)
         buffer = Gst.Buffer.new_wrapped(data)
