@@ -40,6 +40,8 @@ class Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
             stderr.close()
+        self.pid = self._process.pid
+        """The process' id, kept when it is gone."""
         self.heard = time.monotonic()
         self.spoke = False
 
@@ -47,11 +49,6 @@ class Child:
     def sentinel(self) -> int:
         """What becomes ready when the process ends."""
         return self._process.sentinel
-
-    @property
-    def pid(self) -> int | None:
-        """The process' id."""
-        return self._process.pid
 
     @property
     def exit_code(self) -> int | None:

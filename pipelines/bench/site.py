@@ -36,6 +36,15 @@ class Processes:
     restarts: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What there was when `Site.mark` was called: processes, and by camera frames and damaged ones."""
+
+    processes: Processes
+    frames: dict[str, int]
+    damaged: dict[str, int]
+
+
 class Site:
     """Cameras, each with a server of its own, and the running service."""
 
@@ -50,6 +59,7 @@ class Site:
         self.failure: BaseException | None = None
         self.service = Service(str(archive), settings, jobs, self._note)
         self._looks: list[Look] = []
+        self._mark: Mark | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -101,9 +111,25 @@ class Site:
         """Frames of its process so far."""
         return self.service.cameras[camera].beat.frames
 
-    def damaged(self, camera: str) -> int:
-        """Damaged frames of its process so far."""
-        return self.service.cameras[camera].beat.corrupt
+    def mark(self) -> Mark:
+        """What there is now; what follows is compared with it."""
+        beats = {name: camera.beat for name, camera in self.service.cameras.items()}
+        frames = {name: beat.frames for name, beat in beats.items()}
+        self._mark = Mark(self.processes(), frames, {name: beat.corrupt for name, beat in beats.items()})
+        return self._mark
+
+    def recording(self, camera: str) -> bool:
+        """Whether a camera is live and has given frames since the mark."""
+        return self._mark is not None and self.live(camera) and self.frames(camera) > self._mark.frames[camera]
+
+    def suffering(self, camera: str) -> bool:
+        """Whether frames of a camera were damaged since the mark."""
+        beat = self.service.cameras[camera].beat
+        return self._mark is not None and beat.corrupt > self._mark.damaged[camera]
+
+    def replaced(self, name: str) -> bool:
+        """Whether another process than at the mark works as this camera or stage."""
+        return self._mark is not None and self.processes().ids[name] not in (self._mark.processes.ids[name], None)
 
     def up(self, stage: str) -> bool:
         """Whether a stage is at work."""
