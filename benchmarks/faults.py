@@ -42,7 +42,8 @@ from streamproc.faces.finder import FaceFinder
 from streamproc.types import GapReason, GapRecord
 
 GATE, YARD, ALLEY = CAMERAS = ("gate", "yard", "alley")
-LARGE, SMALL = Format(960, 540, 15, 30.0, 6.0), Format(640, 480, 15, 30.0, 6.0)
+LARGE, SMALL = Format(960, 540, 15, 40.0, 10.0), Format(640, 480, 15, 40.0, 10.0)
+"""Nobody meets anybody: who is hidden behind another is no question of these faults."""
 PATIENCE = 90.0
 """Seconds after which what was waited for is given up."""
 UNSEEN = 2.0

@@ -110,3 +110,26 @@ def test_a_frozen_picture_a_silent_server_and_a_wrong_path_are_told_apart(
         assert "404" in next(line for line in log if line.startswith("lost:"))
         faces = service.cameras["gate"].faces
         until(lambda: service.cameras["gate"].faces > faces, log)
+
+
+def test_garbage_lost_packets_and_another_size_are_survived(
+    serve: Callable[..., CameraServer],
+    moving_clip: Callable[[int, int], str],
+    watched: Callable[[Sequence[CameraJob]], tuple[Service, list[str]]],
+) -> None:
+    large, small = moving_clip(480, 320), moving_clip(320, 240)
+    server = serve({"gate": large, "yard": large})
+    service, log = watched([job(server, "gate", "gate", "udp"), job(server, "yard", "yard")])
+    gate, yard = service.cameras["gate"], service.cameras["yard"]
+    until(lambda: reason(service, "gate") == "live" and reason(service, "yard") == "live", log)
+    server.tell("gate", "loss 0.1")
+    server.tell("yard", "garbage")
+    until(lambda: reason(service, "yard") == "corrupt", log)
+    until(lambda: gate.beat.corrupt > 0, log)
+    server.tell("gate", f"show {small}")
+    server.tell("yard", "well")
+    frames = gate.beat.frames
+    until(lambda: reason(service, "yard") == "live" and gate.beat.frames > frames + 10, log)
+    assert reason(service, "gate") == "live"
+    assert (gate.restarts, yard.restarts) == (0, 0)
+    until(lambda: gate.faces > 0, log)
