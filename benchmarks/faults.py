@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from pipelines.bench.cameras import CameraServer, looped
 from pipelines.bench.ingest import SLACK
 from pipelines.bench.scenery import Format, LivePass, compose_scenes, matched_passes, shown_between, walkers
 from pipelines.bench.seen import gallery_of, seen_tracks
-from pipelines.bench.site import Processes, Site
+from pipelines.bench.site import Processes, Site, fill
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import ServiceSettings, Settings
@@ -160,17 +160,6 @@ def faults(site: Site, quick: bool, small: str, disk: Path | None) -> list[Fault
                   lambda: site.service.archive.well, Goal(30, 10, whole=True), filler.unlink, hold, spoils=False)
         )  # fmt: skip
     return script
-
-
-def fill(path: Path, archive: Path) -> None:
-    """Nothing; the disk on which `path` and the archive lie has no room left."""
-    with closing(sqlite3.connect(archive)) as connection:
-        # A write-ahead log that has grown before has room in it: it would go on for a minute.
-        connection.execute("pragma wal_checkpoint(truncate)")
-    # Unbuffered: what found no room must not be tried again as the file is closed.
-    with suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
 
 
 def suffered(site: Site, fault: Fault) -> Outcome:

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,3 +165,14 @@ class Site:
                     last, moved = look.frames[place], look.at
                 stall = max(stall, look.at - moved)
         return stall
+
+
+def fill(path: Path, archive: Path) -> None:
+    """Nothing; the disk on which `path` and the archive lie has no room left."""
+    with closing(sqlite3.connect(archive)) as connection:
+        # A write-ahead log that has grown before has room in it: it would go on for a minute.
+        connection.execute("pragma wal_checkpoint(truncate)")
+    # Unbuffered: what found no room must not be tried again as the file is closed.
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
