@@ -14,20 +14,18 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from storage import Archive
-from streamproc.faces import track
-from streamproc.media.source import VideoSource
-from streamproc.types import Detection, FaceCrop, FloatArray, Frame, Image
+from streamproc.evaluation.plain_loop import PlainFace, people, plain_loop
+from streamproc.evaluation.scene_truth import overlap
+from streamproc.types import FaceRecord
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MIN_FRAMES = 5
 SAME_PLACE = 0.3
 """Overlap (intersection over union) of two boxes of one face."""
 
@@ -44,52 +42,18 @@ class Row:
     people_true: int
 
 
-def plain_loop(clip: Path) -> tuple[float, list[tuple[Frame, list[Detection]]]]:
-    """(seconds, every frame with its faces) of the plain loop, loading included."""
-    began = time.monotonic()
-    import torch
-    from facenet_pytorch import MTCNN
-
-    from streamproc.codec.trunk import load_trunk
-
-    detector, net = MTCNN(keep_all=True), load_trunk()
-    found = []
-    with VideoSource(str(clip), "plain", START) as source:
-        for frame in source:
-            boxes, scores, points = detector.detect(frame.image, landmarks=True)
-            faces = [] if boxes is None else [Detection(*row) for row in zip(boxes, points, scores, strict=True)]
-            for face in faces:
-                x0, y0, x1, y1 = np.clip(face.box, 0, None).astype(int)
-                crop = torch.from_numpy(frame.image[y0:y1, x0:x1].copy()).permute(2, 0, 1)[None].float()
-                if crop.numel():
-                    with torch.inference_mode():
-                        small = torch.nn.functional.interpolate(crop, (160, 160), mode="bilinear")
-                        net.net((small - small.mean()) / small.std())
-            found.append((replace(frame, image=np.zeros((1, 1, 3), np.uint8)), faces))
-    return time.monotonic() - began, found
+def was_found(person: Sequence[PlainFace], records: Sequence[FaceRecord], rate: float) -> bool:
+    """True when an archived face lies on one of the person's, in the same frame."""
+    return any(
+        abs((record.time - face.at).total_seconds()) < 0.5 / rate and overlap(record.box, _box(face)) > SAME_PLACE
+        for record in records
+        for face in person
+    )
 
 
-def people(found: list[tuple[Frame, list[Detection]]], rate: float) -> list[list[tuple[datetime, Detection]]]:
-    """Each person's faces: those of the tracks with at least MIN_FRAMES of them."""
-    # Every face of a track is wanted here, not the best ones alone, and however near in time.
-    track.SHOT_SPACING = timedelta(0)
-    builder = track.TrackBuilder(rate, shots=10_000, min_detections=MIN_FRAMES)
-
-    def keep(image: Image, detection: Detection) -> FaceCrop:
-        return FaceCrop(None, None, detection, detection.confidence, image)
-
-    shots: dict[int, list[tuple[datetime, Detection]]] = {}
-    ended = [person for frame, faces in found for person in builder.update(frame, faces, keep)] + builder.finish()
-    for person in ended:
-        shots[person.ordinal] = [(shot.time.captured_at, shot.detection) for shot in person.shots if shot.time]
-    return list(shots.values())
-
-
-def overlap(a: FloatArray, b: FloatArray) -> float:
-    """Intersection over union of two boxes."""
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    inside = float(np.prod(np.clip(high - low, 0, None)))
-    return inside / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - inside)
+def _box(face: PlainFace) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(v) for v in face.detection.box)
+    return x0, y0, x1, y1
 
 
 def main() -> int:
@@ -111,32 +75,22 @@ def main() -> int:
         with Archive.open(url) as archive:
             ids = [face for track in archive.tracks() for face in track.face_ids]
             records = archive.faces(ids)
-    seconds, found = plain_loop(arguments.clip)
-    with VideoSource(str(arguments.clip), "rate", START) as source:
-        rate = float(source.info.rate or 25)
-    everybody = people(found, rate)
-    seen = [
-        any(
-            abs((record.time - at).total_seconds()) < 0.5 / rate
-            and overlap(np.array(record.box), detection.box) > SAME_PLACE
-            for record in records
-            for at, detection in person
-        )
-        for person in everybody
-    ]
+    loop = plain_loop(arguments.clip, START)
+    everybody = people(loop)
+    seen = sum(was_found(person, records, loop.rate) for person in everybody)
     rows = [
-        Row("streamproc", ours, frames, len(records), sum(seen), len(everybody)),
-        Row("plain-loop", seconds, len(found), sum(len(faces) for _, faces in found), len(everybody), len(everybody)),
+        Row("streamproc", ours, frames, len(records), seen, len(everybody)),
+        Row("plain-loop", loop.seconds, len(loop.found), loop.faces, len(everybody), len(everybody)),
     ]
     if arguments.json:
-        print(json.dumps({"rows": [asdict(row) for row in rows], "ratio": seconds / ours}))
+        print(json.dumps({"rows": [asdict(row) for row in rows], "ratio": loop.seconds / ours}))
         return 0
     for row in rows:
         print(
             f"{row.engine:12} {row.seconds:7.1f} s  {row.frames} frames  {row.faces} faces  "
             f"{row.people_found} of {row.people_true} people"
         )
-    print(f"ratio        {seconds / ours:7.1f}")
+    print(f"ratio        {loop.seconds / ours:7.1f}")
     return 0
 
 

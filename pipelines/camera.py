@@ -53,6 +53,7 @@ class _Camera:
         self._settings, self._capture = settings, capture
         self._state: CameraState | None = None
         self._frames = self._corrupt = self._dropped = 0
+        self._waiting = 0.0
 
     def rest(self, seconds: float) -> None:
         """Nothing, after so many seconds; signs of life go on."""
@@ -96,6 +97,7 @@ class _Camera:
                 self._control.send(CameraState(GapReason.STAGE_LOST, _now(), "The detector was started anew."))
                 self._state = None
                 writer = self._writer(source)
+            self._waiting = writer.waiting
             self._beat(frame.time.captured_at)
             if trouble := out_of_time(frame.time.captured_at, _now()):
                 break
@@ -136,7 +138,7 @@ class _Camera:
             self._control.send(state)
 
     def _beat(self, newest: datetime | None) -> None:
-        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest))
+        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest, self._waiting))
 
 
 def out_of_time(captured: datetime, now: datetime) -> CameraState | None:

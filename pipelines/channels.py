@@ -11,6 +11,7 @@ import os
 import queue
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
@@ -50,11 +51,18 @@ class FrameWriter:
         self._stride = 0
         self._memory: mmap.mmap | None = None
         self._free: list[int] = []
+        self._given: dict[int, float] = {}
+        """By slot, the monotonic seconds at which what lies in it was given on."""
         self._take_back()
 
     def send(self, message: object) -> None:
         """Nothing; the message follows the frames sent before it."""
         self._connection.send(message)
+
+    @property
+    def waiting(self) -> float:
+        """Seconds for which the oldest frame that was given on waits to be done with; 0.0 where none waits."""
+        return time.monotonic() - min(self._given.values()) if self._given else 0.0
 
     def put(self, frame: Frame) -> None:
         """Nothing; the frame is copied into a slot and announced. Waits for a free slot."""
@@ -82,6 +90,7 @@ class FrameWriter:
 
     def _announce(self, memory: mmap.mmap, frame: Frame) -> None:
         image, offset = frame.image, self._free.pop()
+        self._given[offset] = time.monotonic()
         _view(memory, offset, image.shape)[:] = image
         height, width = image.shape[:2]
         self.send(FrameReady(self._key, frame.camera_id, self._ring, offset, height, width, frame.index, frame.time))
@@ -91,6 +100,7 @@ class FrameWriter:
         # Late news of another ring's slots must not be taken for news of ours.
         self._ring = max(self._ring + 1, self._key << KEY_SHIFT)
         self._free = [slot * self._stride for slot in range(self._slots)]
+        self._given.clear()
         descriptor = anonymous_memory(self._stride * self._slots)
         try:
             self.send(RingAnnounced(self._ring, self._stride * self._slots))
@@ -104,6 +114,7 @@ class FrameWriter:
             freed = self._connection.recv()
             if freed.ring == self._ring:
                 self._free.append(freed.offset)
+                self._given.pop(freed.offset, None)
 
 
 class FrameReader:

@@ -40,6 +40,8 @@ class Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
             stderr.close()
+        self.pid = self._process.pid
+        """The process' id, kept when it is gone."""
         self.heard = time.monotonic()
         self.spoke = False
 

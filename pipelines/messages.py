@@ -227,13 +227,14 @@ class SourceDone:
 
 @dataclass(frozen=True, slots=True)
 class CameraBeat:
-    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, and when the
-    newest was captured (None while there is none)."""
+    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, when the newest
+    was captured (None while there is none), and for how many seconds the oldest one waits to be searched."""
 
     frames: int
     corrupt: int
     dropped: int
     newest: datetime | None
+    waiting: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pipelines.cli.progress import counted_progress
 
 if TYPE_CHECKING:
     from pipelines.bench.best_shot import BestShotResult
+    from pipelines.bench.ingest import IngestRow
 
 bench = typer.Typer(name="bench", help="Measure throughput and yield on this machine.", no_args_is_help=True)
 
@@ -97,4 +98,84 @@ def _passes(result: "BestShotResult") -> Table:
     for row in result.rows:
         place = (str(row.size_px), str(row.speed), str(row.exposure_ms), f"{row.blur:.1f}")
         table.add_row(*place, *(str(getattr(row, name)) for name in names))
+    return table
+
+
+CamerasOption = Annotated[
+    list[int] | None, typer.Option(min=1, metavar="N", help="Cameras at once, may be repeated; default 1, 2, 4, 8, 16.")
+]
+ClipsOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep the composed clips here for the next time: they take minutes.")
+]
+
+
+@bench.command()
+def ingest(
+    cameras: CamerasOption = None,
+    seconds: Annotated[float, typer.Option(min=5, help="Measured for each number of cameras.")] = 60.0,
+    width: Annotated[int, typer.Option(min=160, help="Of the pictures, px, even.")] = 1280,
+    height: Annotated[int, typer.Option(min=90, help="Of the pictures, px, even.")] = 720,
+    fps: Annotated[int, typer.Option(min=1, max=60, help="Pictures a second.")] = 15,
+    every: Annotated[float, typer.Option(min=1, help="Seconds after which somebody passes each camera again.")] = 20.0,
+    plain: Annotated[int, typer.Option(min=0, metavar="N", help="Frames for the plain loop; 0: without it.")] = 45,
+    portraits: PortraitsOption = None,
+    clips: ClipsOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The service on live cameras whose truth is known, in real time: streams a core, passes found, lag, memory.
+
+    Scenes are composed and served as RTSP cameras by GStreamer, which has to be installed. Beside it, facenet-pytorch's
+    detector and a feature on every frame, as a plain loop.
+
+    Example: streamproc bench ingest --cameras 8 --seconds 600 --portraits faces/
+    """
+    with work():
+        from pipelines.bench.ingest import CAMERAS, LONGEST_CLIP, Plan, measure
+        from pipelines.bench.scenery import Format
+        from streamproc import config as settings_file
+        from streamproc.errors import ConfigError
+
+        if width % 2 or height % 2:
+            raise ConfigError(f"Pictures of {width} x {height} cannot be coded: give even numbers.")
+        settings = settings_file.load(config)
+        plan = Plan(
+            tuple(cameras or CAMERAS), seconds, Format(width, height, fps, min(seconds, LONGEST_CLIP), every), plain
+        )
+        with counted_progress() as progress:
+            rows = measure(plan, portraits, clips, settings, progress)
+    if json:
+        emit({"rows": rows})
+        return
+    out.print(_streams(rows))
+
+
+def _streams(rows: "list[IngestRow]") -> Table:
+    """The rows, and how much further a core goes than with the plain loop."""
+    plain = [row.streams_per_core for row in rows if row.engine == "plain-loop"]
+    # Where frames are late or dropped, cameras are not kept up with, whatever that costs.
+    ours = [
+        row.streams_per_core for row in rows if row.max_lag_s is not None and row.max_lag_s <= 2 and not row.dropped
+    ]
+    said = f"kept up with: {max(ours):.1f} streams a core" if ours else "kept up with none of these"
+    caption = said + (f", {max(ours) / plain[0]:.0f} times the plain loop's" if plain and ours else "")
+    names = ("cameras", "passes", "found", "right", "lag s", "dropped", "cores", "streams/core", "MiB")
+    table = Table("engine", caption=caption)
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        right = "" if row.passes_right is None else str(row.passes_right)
+        behind = "" if row.max_lag_s is None else f"{row.max_lag_s:.1f}"
+        table.add_row(
+            row.engine,
+            str(row.cameras),
+            str(row.passes),
+            str(row.passes_found),
+            right,
+            behind,
+            str(row.dropped),
+            f"{row.cores:.2f}",
+            f"{row.streams_per_core:.2f}",
+            f"{row.rss_mib:,.0f}",
+        )
     return table

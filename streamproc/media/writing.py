@@ -74,3 +74,15 @@ class ClipWriter:
         frame.pts, frame.time_base = self.pictures, Fraction(1, self.rate)
         self.pictures += 1
         self._container.mux(self._stream.encode(frame))
+
+
+def elementary_stream(clip: Path, path: Path) -> Path:
+    """`path`, which holds the coded pictures of an H.264 clip alone (Annex B, suffix `.h264`), nothing coded again."""
+    with av.open(str(clip)) as container, av.open(str(path), "w", format="h264") as bare:
+        stream = container.streams.video[0]
+        copied = bare.add_stream_from_template(stream)
+        for packet in container.demux(stream):
+            if packet.dts is not None:  # the last one is empty
+                packet.stream = copied
+                bare.mux(packet)
+    return path

@@ -1,57 +1,29 @@
 """A network camera, served by GStreamer where it is installed."""
 
-import os
-import shutil
-import signal
-import subprocess
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from pathlib import Path
+from itertools import islice, pairwise
 
+import numpy as np
 import pytest
 
+from pipelines.bench.cameras import CameraServer
 from streamproc.errors import SourceError, SourceNotFound, SourceStalled
 from streamproc.media.source import VideoSource
 
-SERVER = Path(__file__).with_name("rtsp_server.py")
-SYSTEM_PYTHON = shutil.which("python3", path=os.defpath)
-NEEDS = "from gi import require_version as need; need('Gst', '1.0'); need('GstRtspServer', '1.0')"
-
-
-@dataclass(frozen=True)
-class Camera:
-    port: int
-    process: subprocess.Popen[str]
-
-    def url(self, login: str = "viewer:s3cret", path: str = "live") -> str:
-        return f"rtsp://{login}@127.0.0.1:{self.port}/{path}"
+LOGIN = "viewer:s3cret"
 
 
 @pytest.fixture
-def camera() -> Iterator[Camera]:
-    if SYSTEM_PYTHON is None or subprocess.run([SYSTEM_PYTHON, "-c", NEEDS], capture_output=True).returncode:
-        pytest.skip("GStreamer's RTSP server and its Python bindings are not installed")
-    process = subprocess.Popen(
-        [SYSTEM_PYTHON, str(SERVER)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={}
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        port = process.stdout.readline().strip()
-        if not port:
-            process.wait()
-            pytest.skip("GStreamer's RTSP server does not start here")
-        yield Camera(int(port), process)
-        process.kill()
-        process.wait()
+def camera(serve: Callable[..., CameraServer]) -> CameraServer:
+    return serve({"live": "ball"}, LOGIN)
 
 
-def test_a_camera_gives_frames_in_real_time(camera: Camera) -> None:
+def test_a_camera_gives_frames_in_real_time(camera: CameraServer) -> None:
     before = datetime.now(UTC)
-    with VideoSource(camera.url(), "gate", timeout=5) as source:
+    with VideoSource(camera.url("live", LOGIN), "gate", timeout=5) as source:
         assert source.info.live
         assert (source.info.width, source.info.height) == (320, 240)
         frames = list(islice(source, 20))
@@ -64,29 +36,82 @@ def test_a_camera_gives_frames_in_real_time(camera: Camera) -> None:
     )
 
 
-def test_a_wrong_password_is_said_without_saying_it(camera: Camera) -> None:
+def test_a_wrong_password_is_said_without_saying_it(camera: CameraServer) -> None:
     with (
         pytest.raises(SourceError, match="check the user name, password") as caught,
-        VideoSource(camera.url("viewer:gu3ss"), "gate", timeout=5),
+        VideoSource(camera.url("live", "viewer:gu3ss"), "gate", timeout=5),
     ):
         pass
     assert "gu3ss" not in "".join(traceback.format_exception_only(caught.value))
     assert "gu3ss" not in repr(caught.value.__cause__)
 
 
-def test_a_path_that_is_not_there(camera: Camera) -> None:
-    with pytest.raises(SourceNotFound, match="404"), VideoSource(camera.url(path="none"), "gate", timeout=5):
+def test_a_path_that_is_not_there(camera: CameraServer) -> None:
+    with pytest.raises(SourceNotFound, match="404"), VideoSource(camera.url("none", LOGIN), "gate", timeout=5):
         pass
 
 
-def test_a_camera_that_falls_silent_is_noticed(camera: Camera) -> None:
-    with VideoSource(camera.url(), "gate", timeout=2) as source:
+def test_a_camera_that_falls_silent_is_noticed(camera: CameraServer) -> None:
+    with VideoSource(camera.url("live", LOGIN), "gate", timeout=2) as source:
         frames = iter(source)
         next(frames)
-        os.kill(camera.process.pid, signal.SIGSTOP)
+        camera.hang()
         began = time.monotonic()
         with pytest.raises(SourceStalled, match="stopped giving"):
             list(frames)
     assert 1 < time.monotonic() - began < 5
-    with pytest.raises(SourceStalled, match="did not answer in time"), VideoSource(camera.url(), "gate", timeout=2):
+    with (
+        pytest.raises(SourceStalled, match="did not answer in time"),
+        VideoSource(camera.url("live", LOGIN), "gate", timeout=2),
+    ):
         pass
+
+
+def test_a_clip_loops_for_ever_at_the_time_of_day(
+    serve: Callable[..., CameraServer], moving_clip: Callable[[int, int], str]
+) -> None:
+    server = serve({"live": moving_clip(320, 240)})
+    numbers, late = [], []
+    with VideoSource(server.url("live"), "gate", timeout=5) as source:
+        for frame in source:
+            numbers.append(sum(1 << bit for bit in range(6) if frame.image[8, 16 * bit + 8].mean() > 128))
+            shown = (datetime.now(UTC) - server.epoch).total_seconds()
+            late.append((shown - numbers[-1] / 15) % 4)
+            if len(numbers) == 100:
+                break
+        assert source.corrupt == 0
+    assert len(set(numbers)) == 60, "a whole round was seen"
+    assert all((after - before) % 60 == 1 for before, after in pairwise(numbers))
+    # The first ones waited while FFmpeg looked at the stream.
+    assert np.median(late[-20:]) < 0.5
+
+
+class _EnoughError(Exception):
+    pass
+
+
+def test_a_camera_shows_what_it_is_told_to(
+    serve: Callable[..., CameraServer], moving_clip: Callable[[int, int], str]
+) -> None:
+    server = serve({"live": moving_clip(320, 240)})
+    damaged = []
+
+    def count() -> None:
+        damaged.append(time.monotonic())
+        if len(damaged) == 40:
+            raise _EnoughError
+
+    with VideoSource(server.url("live"), "gate", timeout=5, transport="udp", damaged=count) as source:
+        frames = iter(source)
+        server.tell("live", "frozen")
+        pictures = [frame.image.astype(np.int16) for frame in islice(frames, 110)]
+        assert max(np.abs(picture - pictures[-1]).max() for picture in pictures[-40:]) <= 2
+        assert np.abs(pictures[10] - pictures[-1]).max() > 50
+        server.tell("live", f"show {moving_clip(480, 320)}")
+        assert any(frame.image.shape == (320, 480, 3) for frame in islice(frames, 60))
+        server.tell("live", "loss 0.3")
+        list(islice(frames, 30))
+        assert 0 < len(damaged) < 40
+        server.tell("live", "garbage")
+        with pytest.raises(_EnoughError):
+            list(islice(frames, 60))

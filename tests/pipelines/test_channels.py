@@ -124,3 +124,15 @@ def test_inbox_is_bounded(pipe: tuple[Connection, Connection]) -> None:
     thread.join(5)
     assert inbox.waiting() is None
     assert inbox.get(0.01) is None
+
+
+def test_a_writer_knows_how_long_a_frame_waits(pipe: tuple[Connection, Connection]) -> None:
+    writer, reader = FrameWriter(pipe[0], 0, 2, lambda: None), FrameReader(pipe[1])
+    assert writer.waiting == 0
+    writer.put(_frame(0))
+    time.sleep(0.2)
+    assert writer.offer(_frame(1))
+    assert 0.2 <= writer.waiting < 2
+    reader.free(_receive(reader))
+    writer.put(_frame(2))
+    assert writer.waiting < 0.2

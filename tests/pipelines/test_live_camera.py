@@ -1,9 +1,6 @@
 """The service's camera process on a real RTSP server: it never gives up, and says what it sees."""
 
-import os
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,51 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.bench.cameras import CameraServer
 from pipelines.camera import out_of_time
 from pipelines.messages import CameraJob
 from pipelines.service import LiveEntries, Service
 from storage import Archive
 from streamproc.config import ServiceSettings, Settings
-from streamproc.types import GapReason
+from streamproc.types import GapReason, Transport
 
-SERVER = Path(__file__).parents[1] / "media" / "live_server.py"
-SYSTEM_PYTHON = shutil.which("python3", path=os.defpath)
-NEEDS = "from gi import require_version as need; need('Gst', '1.0'); need('GstRtspServer', '1.0')"
 FAKES = LiveEntries(detect="fake_live:find", encode="fake_live:code")
 SETTINGS = Settings(service=ServiceSettings(silent=2.0, frozen=4.0, retry=1.0, check=None))
 
 
-class Server:
-    """An RTSP server that can be killed and comes back at the same port."""
-
-    def __init__(self) -> None:
-        if SYSTEM_PYTHON is None or subprocess.run([SYSTEM_PYTHON, "-c", NEEDS], capture_output=True).returncode:
-            pytest.skip("GStreamer's RTSP server and its Python bindings are not installed")
-        self.port = "0"
-        self.start()
-
-    def start(self) -> None:
-        command = [SYSTEM_PYTHON or "", str(SERVER), self.port]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={})
-        assert self._process.stdout is not None
-        self.port = self._process.stdout.readline().strip()
-        if not self.port:
-            pytest.skip("GStreamer's RTSP server does not start here")
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def job(self, name: str, path: str) -> CameraJob:
-        uri = f"rtsp://127.0.0.1:{self.port}/{path}"
-        return CameraJob(name, uri, uri, "tcp")
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    started = Server()
-    yield started
-    started.kill()
+def server(serve: Callable[..., CameraServer]) -> CameraServer:
+    return serve({"live": "ball", "frozen": "bars"})
 
 
 @pytest.fixture
@@ -80,6 +47,10 @@ def watched(tmp_path: Path) -> Iterator[Callable[[Sequence[CameraJob]], tuple[Se
         assert not thread.is_alive()
 
 
+def job(server: CameraServer, name: str, path: str, transport: Transport = "tcp") -> CameraJob:
+    return CameraJob(name, server.url(path), server.url(path), transport)
+
+
 def until(what: Callable[[], bool], log: list[str], seconds: float = 40.0) -> None:
     """Nothing, when it is so."""
     began = time.monotonic()
@@ -94,9 +65,9 @@ def reason(service: Service, camera: str) -> str | None:
 
 
 def test_a_camera_that_goes_and_comes_back(
-    server: Server, watched: Callable[[Sequence[CameraJob]], tuple[Service, list[str]]]
+    server: CameraServer, watched: Callable[[Sequence[CameraJob]], tuple[Service, list[str]]]
 ) -> None:
-    service, log = watched([server.job("gate", "live")])
+    service, log = watched([job(server, "gate", "live")])
     until(lambda: reason(service, "gate") == "live", log)
     until(lambda: service.cameras["gate"].faces > 0, log)
     server.kill()
@@ -121,14 +92,14 @@ def test_a_stream_of_another_time_is_begun_anew(seconds: float, reason: GapReaso
 
 
 def test_a_frozen_picture_a_silent_server_and_a_wrong_path_are_told_apart(
-    server: Server, watched: Callable[[Sequence[CameraJob]], tuple[Service, list[str]]]
+    server: CameraServer, watched: Callable[[Sequence[CameraJob]], tuple[Service, list[str]]]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         uri = f"rtsp://127.0.0.1:{mute.getsockname()[1]}/live"
         jobs = [
-            server.job("gate", "live"),
-            server.job("still", "frozen"),
-            server.job("lost", "none"),
+            job(server, "gate", "live"),
+            job(server, "still", "frozen"),
+            job(server, "lost", "none"),
             CameraJob("mute", uri, uri, "tcp"),
         ]
         service, log = watched(jobs)
@@ -139,3 +110,26 @@ def test_a_frozen_picture_a_silent_server_and_a_wrong_path_are_told_apart(
         assert "404" in next(line for line in log if line.startswith("lost:"))
         faces = service.cameras["gate"].faces
         until(lambda: service.cameras["gate"].faces > faces, log)
+
+
+def test_garbage_lost_packets_and_another_size_are_survived(
+    serve: Callable[..., CameraServer],
+    moving_clip: Callable[[int, int], str],
+    watched: Callable[[Sequence[CameraJob]], tuple[Service, list[str]]],
+) -> None:
+    large, small = moving_clip(480, 320), moving_clip(320, 240)
+    server = serve({"gate": large, "yard": large})
+    service, log = watched([job(server, "gate", "gate", "udp"), job(server, "yard", "yard")])
+    gate, yard = service.cameras["gate"], service.cameras["yard"]
+    until(lambda: reason(service, "gate") == "live" and reason(service, "yard") == "live", log)
+    server.tell("gate", "loss 0.1")
+    server.tell("yard", "garbage")
+    until(lambda: reason(service, "yard") == "corrupt", log)
+    until(lambda: gate.beat.corrupt > 0, log)
+    server.tell("gate", f"show {small}")
+    server.tell("yard", "well")
+    frames = gate.beat.frames
+    until(lambda: reason(service, "yard") == "live" and gate.beat.frames > frames + 10, log)
+    assert reason(service, "gate") == "live"
+    assert (gate.restarts, yard.restarts) == (0, 0)
+    until(lambda: gate.faces > 0, log)
