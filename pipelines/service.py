@@ -24,6 +24,7 @@ from pipelines.messages import (
     CameraJob,
     CameraState,
     GapNews,
+    Noticed,
     ResumedNews,
     TrackArchived,
     WatchedNews,
@@ -199,6 +200,8 @@ class Service:
         match message:
             case CameraState():
                 self._blind(camera, message)
+            case Noticed(text):
+                self._log(f"{camera.job.camera}: {text}")
             case CameraBeat():
                 camera.beat = message
                 if camera.state is not None and time.monotonic() - camera.told > WATCHED_SECONDS:
