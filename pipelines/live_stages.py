@@ -53,7 +53,9 @@ def run_detect(control: Control, door: Path, next_door: Path, settings: DetectSe
     opened = Door(door)
     from streamproc.faces.finder import FaceFinder
 
-    Detector(control, opened, next_door, settings, FaceFinder.load(settings.device, settings.min_face)).run()
+    Detector(
+        control, opened, next_door, settings, FaceFinder.load(settings.device, settings.min_face, settings.yunet)
+    ).run()
 
 
 class Detector:
