@@ -1,4 +1,7 @@
-"""A camera over HTTP, for tests: MJPEG as `multipart/x-mixed-replace`, and an MPEG transport stream."""
+"""A camera over HTTP, for tests: MJPEG as `multipart/x-mixed-replace`, and an MPEG transport stream.
+
+As a program it prints its address and serves until it is killed.
+"""
 
 import base64
 import contextlib
@@ -36,6 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/hangs": lambda: time.sleep(20),
             "/stops": self.stops,
             "/grows": self.grows,
+            "/turns": self.turns,
             "/garbage": self.garbage,
             "/ts": self.transport_stream,
         }
@@ -63,6 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
     def grows(self) -> None:
         self.pictures(6, 480, 270)
         self.pictures(6)
+
+    def turns(self) -> None:
+        while True:
+            self.pictures(RATE, 480, 270)
+            self.pictures(RATE)
 
     def part(self, jpeg: bytes) -> None:
         head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
@@ -95,3 +104,9 @@ def http_camera(clip: Path | None = None) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_address[1]}"
         server.shutdown()
+
+
+if __name__ == "__main__":
+    with http_camera() as address:
+        print(address, flush=True)
+        time.sleep(3600)
