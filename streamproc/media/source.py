@@ -14,7 +14,7 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from streamproc.errors import NotVideo, SourceError, TruncatedSource
+from streamproc.errors import NotVideo, SourceError, SourceStalled, TruncatedSource
 from streamproc.media.decoding import DAMAGED_IN_A_ROW, NO_TIMESTAMPS, Decoder
 from streamproc.media.hardware import Hardware
 from streamproc.media.naming import content_hash, default_camera, device_path, expand, is_picture, is_url, redact
@@ -115,8 +115,8 @@ class VideoSource:
         acceleration = self._hardware.acceleration()
         try:
             self._open(acceleration)
-        except SourceError:
-            if acceleration is None or self._decoder is None:
+        except SourceError as error:
+            if acceleration is None or self._decoder is None or isinstance(error, SourceStalled):
                 raise
             self._hardware.give_up(f"it does not decode '{self._name}'")
             self._open(None)
