@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.known import completed
 from pipelines.messages import SourceJob
 from pipelines.supervisor import Entries, Progress, Supervisor
-from storage import Archive
 from streamproc.codec.profiles import stated_codec
 from streamproc.config import Settings
 from streamproc.errors import SourceNotFound
@@ -57,15 +55,17 @@ def ingest(
     progress = progress or (lambda news: None)
     jobs = _jobs(sources, camera, start)
     codec = stated_codec(settings.encode.profile)
-    # The archive first: a wrong name is reported, and a new file made, before minutes are spent.
-    with Archive.open(archive_url, create=True) as archive:
-        results = completed(archive, jobs, codec)
-    for result in results.values():
-        progress(Progress(result.source, result.camera, result.frames, result.frames, result.tracks, result))
-    left = [job for job in jobs if job.key not in results]
-    if left:
-        supervisor = Supervisor(archive_url, settings, progress, _made(report_dir), entries)
-        for job, result in zip(left, supervisor.run(left), strict=True):
+    with Supervisor(archive_url, settings, progress, _made(report_dir), entries) as supervisor:
+        # While the first stages load: a database's libraries take their time, too.
+        from pipelines.known import completed
+        from storage import Archive
+
+        with Archive.open(archive_url, create=True) as archive:
+            results = completed(archive, jobs, codec)
+        for result in results.values():
+            progress(Progress(result.source, result.camera, result.frames, result.frames, result.tracks, result))
+        left = [job for job in jobs if job.key not in results]
+        for job, result in zip(left, supervisor.run(left) if left else (), strict=True):
             results[job.key] = result
     return BatchResult(tuple(results[job.key] for job in jobs), time.monotonic() - begun)
 

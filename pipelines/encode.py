@@ -14,7 +14,7 @@ from pipelines.channels import Inbox
 from pipelines.messages import Beat, CodecReady, Downstream, TrackCoded, TrackFound
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import EncodeSettings
-from streamproc.types import CodedFace, CodedTrack, FaceCode, FaceCrop, FrameTime, Image, Track
+from streamproc.types import CROP_SIZE, CodedFace, CodedTrack, FaceCode, FaceCrop, FrameTime, Image, Track
 
 WAITING = 64
 """Messages that may wait; a track is about 0.6 MB."""
@@ -46,7 +46,13 @@ def run(
     from streamproc.codec.face_codec import FaceCodec
 
     codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
+    warm(codec, settings.quality)
     code(control, inbox, outbox, settings, crops, codec)
+
+
+def warm(codec: Coder, quality: int | None) -> None:
+    """Nothing; nets and kernels, which the first coding loads, are loaded before there is work that waits for them."""
+    codec.encode(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8), quality)
 
 
 def code(

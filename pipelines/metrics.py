@@ -1,7 +1,8 @@
 """The service, watched: Prometheus' metrics and a health check over HTTP.
 
 `/metrics` is read off the supervisor at each scrape; nothing is counted twice. `/healthz` answers 200 while every stage
-is up and the archive takes faces, 503 with what is wrong otherwise; a camera that fails is no fault of the service.
+is up, the archive takes faces and a known face was found again of late, 503 with what is wrong otherwise; a camera that
+fails is no fault of the service.
 """
 
 from collections.abc import Iterator, Sequence

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from pipelines.children import CONTEXT, Child
 from pipelines.messages import Archived, Beat, Ended, Noticed, SourceDone, SourceJob
@@ -60,7 +61,11 @@ class Seat:
 
 
 class Supervisor:
-    """Owns the processes of one batch."""
+    """Owns the processes of one batch: a context manager, for whatever ends it no process is left.
+
+    Detector and coder take seconds to import and load, so they start when it is entered; captures and the archive's
+    writer when there is something to do.
+    """
 
     def __init__(
         self,
@@ -78,20 +83,21 @@ class Supervisor:
         self._entries = entries or Entries()
         self._seats: list[Seat] = []
         self._stages: list[Child] = []
+        self._unclaimed: list[Connection] = []
+        """What the archive's writer will read from."""
         self._news: dict[int, Progress] = {}
         self._noticed: set[str] = set()
         self._results: dict[int, SourceResult] = {}
 
     def run(self, jobs: Sequence[SourceJob]) -> list[SourceResult]:
-        """The result of each job, in order.
+        """The result of each job, in order; to be called once, and the archive must be there by then.
 
-        Raises PipelineError when a stage dies or hangs. Whatever ends it, KeyboardInterrupt too, no process is left
-        and every transaction of the archive is whole.
+        Raises PipelineError when a stage dies or hangs.
         """
         waiting = deque(jobs)
         self._news = {job.key: Progress(job.source, job.camera) for job in jobs}
         try:
-            self._start(min(self._settings.capture.at_once, len(jobs)))
+            self._begin("archive", self._entries.archive, 1, *self._unclaimed, self._archive_url)
             while len(self._results) < len(jobs):
                 self._fill_seats(waiting)
                 self._listen(LISTEN_SECONDS)
@@ -99,26 +105,38 @@ class Supervisor:
                 self._check_stages()
                 self._check_seats()
         except OSError as error:
-            raise PipelineError(f"The stages cannot be run: {error}. See to memory and open files.") from error
-        finally:
-            self._stop()
+            raise _unable(error) from error
         return [self._results[job.key] for job in jobs]
 
-    def _start(self, seats: int) -> None:
-        """All stages at once: each takes its seconds to import and load, while captures fill the slots."""
+    def __enter__(self) -> Self:
+        """The supervisor, its first stages started. Raises PipelineError."""
+        try:
+            self._start()
+        except BaseException as error:
+            self._stop()
+            if isinstance(error, OSError):
+                raise _unable(error) from error
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """No process is left, and every transaction of the archive is whole."""
+        self._stop()
+
+    def _start(self) -> None:
         settings, entries = self._settings, self._entries
         theirs: list[Connection] = []
-        for _ in range(seats):
+        for _ in range(settings.capture.at_once):
             detector_end, capture_end = CONTEXT.Pipe(duplex=True)
             self._seats.append(Seat(capture_end))
             theirs.append(detector_end)
         tracks_in, tracks_out = CONTEXT.Pipe(duplex=False)
         codes_in, codes_out = CONTEXT.Pipe(duplex=False)
-        handed = [*theirs, tracks_in, tracks_out, codes_in, codes_out]
+        self._unclaimed.append(codes_in)
+        handed = [*theirs, tracks_in, tracks_out, codes_out]
         detect, encode = settings.detect, settings.encode
         self._begin("encode", entries.encode, encode.threads, tracks_in, codes_out, encode, self._crops)
         self._begin("detect", entries.detect, detect.threads, theirs, tracks_out, detect)
-        self._begin("archive", entries.archive, 1, codes_in, self._archive_url)
         for connection in handed:
             connection.close()
 
@@ -209,5 +227,9 @@ class Supervisor:
         finally:
             for child, _ in self._children():
                 child.end()
-            for seat in self._seats:
-                seat.connection.close()
+            for connection in (*(seat.connection for seat in self._seats), *self._unclaimed):
+                connection.close()
+
+
+def _unable(error: OSError) -> PipelineError:
+    return PipelineError(f"The stages cannot be run: {error}. See to memory and open files.")

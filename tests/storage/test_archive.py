@@ -134,9 +134,9 @@ def test_what_told_the_times_is_said_of_each_face(archive: Archive) -> None:
 
 def test_a_session_whose_sender_tells_its_clock_later(archive: Archive) -> None:
     archive.register_codec(CODEC, "default")
-    first = archive.resume_session("door", "rtsp://host/live", START, CODEC, Clock.ARRIVAL)
+    first = archive.resume_session("door", "rtsp://host/live", START, CODEC, clock=Clock.ARRIVAL)
     archive.add_track(first.id, made_track(0))
-    again = archive.resume_session("door", "rtsp://host/live", START, CODEC, Clock.SENDER)
+    again = archive.resume_session("door", "rtsp://host/live", START, CODEC, clock=Clock.SENDER)
     assert again.id == first.id
     [track] = archive.tracks()
     assert archive.faces(track.face_ids)[0].clock is Clock.SENDER
