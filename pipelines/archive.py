@@ -43,7 +43,9 @@ class Writer:
                 self._archive.register_codec(codec_id, profile)
                 self._codec_id = codec_id
             case Opened(job, started_at):
-                entry = self._archive.begin_source(job.camera, job.source, job.content_hash, started_at, self._codec_id)
+                entry = self._archive.begin_source(
+                    job.camera, job.source, job.content_hash, started_at, self._codec_id, message.clock
+                )
                 self._open[job.key] = message, entry
                 self._archived[job.key] = 0, 0
             case TrackCoded(key, track):
@@ -69,7 +71,7 @@ class Writer:
         )
         if job.key in self._open:
             opened, entry = self._open.pop(job.key)
-            result = replace(result, seconds=time.monotonic() - opened.begun)
+            result = replace(result, seconds=time.monotonic() - opened.begun, clock=opened.clock)
             # What a dead capture left behind stays incomplete: the next ingest does it again.
             if ended.whole:
                 self._archive.finish_source(entry.id, result)

@@ -39,7 +39,9 @@ class Asker:
     def load(cls, settings: Settings) -> Self:
         """Finder and codec as the settings say."""
         detect, encode = settings.detect, settings.encode
-        return cls(FaceFinder.load(detect.device, detect.min_face), FaceCodec.load(encode.profile, encode.device))
+        return cls(
+            FaceFinder.load(detect.device, detect.min_face, detect.yunet), FaceCodec.load(encode.profile, encode.device)
+        )
 
     def face(self, path: Path, number: int | None = None) -> FaceCrop:
         """The one face of the photo, or face `number` of several, 1 the leftmost.

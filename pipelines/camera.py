@@ -13,13 +13,15 @@ from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from pipelines.channels import FrameWriter
 from pipelines.links import BROKEN, knock
-from pipelines.messages import CameraBeat, CameraJob, CameraState, Ended, Opened, SourceJob
+from pipelines.messages import CameraBeat, CameraJob, CameraState, ClockChanged, Ended, Noticed, Opened, SourceJob
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import CaptureSettings, ServiceSettings
 from streamproc.errors import SourceError, SourceStalled
+from streamproc.media.hardware import Hardware
 from streamproc.media.health import PictureHealth, Trouble
+from streamproc.media.notices import About, Notice
 from streamproc.media.source import VideoSource
-from streamproc.types import GapReason
+from streamproc.types import Clock, GapReason
 
 FIRST_RETRY = 0.25
 """Seconds before the second attempt; then twice as long each time, up to the settings'."""
@@ -54,6 +56,9 @@ class _Camera:
         self._state: CameraState | None = None
         self._frames = self._corrupt = self._dropped = 0
         self._waiting = 0.0
+        self._clock: Clock | None = None
+        self._hardware = Hardware(capture.hardware)
+        self._noticed: set[About] = set()
 
     def rest(self, seconds: float) -> None:
         """Nothing, after so many seconds; signs of life go on."""
@@ -75,6 +80,8 @@ class _Camera:
                 threads=1,
                 transport=self._job.transport,
                 damaged=self._saw_damage,
+                hardware=self._hardware,
+                notice=self._notice,
             ) as source:
                 reached = True
                 self._follow(source)
@@ -91,6 +98,9 @@ class _Camera:
             self._frames += 1
             self._judge(self._health.see(frame.image, frame.time.captured_at))
             try:
+                if (clock := source.clock) != self._clock:
+                    self._clock = clock
+                    writer.send(ClockChanged(clock))
                 self._dropped += not writer.offer(frame)
             except BROKEN:
                 # The detector went; what it knew of this session went with it.
@@ -116,9 +126,16 @@ class _Camera:
         job = SourceJob(key, self._job.source, self._job.source, self._job.camera, None, None)
         writer = FrameWriter(line, key, self._capture.slots, lambda: self._beat(None))
         rate = min(self._capture.max_rate, float(source.info.rate or self._capture.max_rate))
-        writer.send(Opened(job, now, rate, False, time.monotonic()))
+        self._clock = source.clock
+        writer.send(Opened(job, now, rate, False, time.monotonic(), self._clock))
         self._session = job
         return writer
+
+    def _notice(self, notice: Notice) -> None:
+        """Nothing; the log has it, what is so at each connection only once."""
+        if notice.about is About.SIZE or notice.about not in self._noticed:
+            self._noticed.add(notice.about)
+            self._control.send(Noticed(notice.text))
 
     def _saw_damage(self) -> None:
         self._corrupt += 1

@@ -4,10 +4,12 @@ import time
 from multiprocessing.connection import Connection
 
 from pipelines.channels import FrameWriter
-from pipelines.messages import Beat, Ended, Opened, SourceDone, SourceJob
+from pipelines.messages import Beat, Ended, Noticed, Opened, SourceDone, SourceJob
 from pipelines.worker import Control
 from streamproc.config import CaptureSettings
 from streamproc.errors import SourceError
+from streamproc.media.hardware import Hardware
+from streamproc.media.notices import Notice
 from streamproc.media.source import VideoSource, is_picture
 from streamproc.types import SourceResult
 
@@ -17,12 +19,18 @@ def run(control: Control, connection: Connection, job: SourceJob, settings: Capt
 
     A source that cannot even be opened is reported to the supervisor, past the stages that never heard of it.
     """
-    begun = time.monotonic()
+
+    def tell(notice: Notice) -> None:
+        control.send(Noticed(notice.text))
+
+    begun, hardware = time.monotonic(), Hardware(settings.hardware)
     writer = FrameWriter(connection, job.key, settings.slots, lambda: control.beat(Beat()))
     try:
-        with VideoSource(job.uri, job.camera, job.started_at, settings.max_rate) as source:
+        with VideoSource(
+            job.uri, job.camera, job.started_at, settings.max_rate, hardware=hardware, notice=tell
+        ) as source:
             rate = min(settings.max_rate, float(source.info.rate or settings.max_rate))
-            writer.send(Opened(job, source.started_at, rate, is_picture(job.uri), begun))
+            writer.send(Opened(job, source.started_at, rate, is_picture(job.uri), begun, source.clock))
             error = _give_on(source, writer, control)
             writer.send(Ended(job, source.frames, source.corrupt, error=error))
     except SourceError as failure:

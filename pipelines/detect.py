@@ -29,7 +29,7 @@ def run(control: Control, connections: Sequence[Connection], outbox: Connection,
     """Loads the finder, then follows faces for ever."""
     from streamproc.faces.finder import FaceFinder
 
-    follow(control, connections, outbox, settings, FaceFinder.load(settings.device, settings.min_face))
+    follow(control, connections, outbox, settings, FaceFinder.load(settings.device, settings.min_face, settings.yunet))
 
 
 def follow(

@@ -23,6 +23,7 @@ from pipelines.messages import (
     Beat,
     ClearAsked,
     Cleared,
+    ClockChanged,
     Ended,
     FrameReady,
     GapNews,
@@ -41,7 +42,7 @@ from pipelines.worker import BEAT_SECONDS, Control
 from storage import Archive, Removed
 from streamproc.config import DetectSettings, EncodeSettings
 from streamproc.errors import ArchiveError, ArchiveFull
-from streamproc.types import SourceResult, Track
+from streamproc.types import Clock, SourceResult, Track
 
 UNDER_WAY = 64
 """Tracks that may be on their way to the archive; a track is about 0.6 MB."""
@@ -56,7 +57,9 @@ def run_detect(control: Control, door: Path, next_door: Path, settings: DetectSe
     opened = Door(door)
     from streamproc.faces.finder import FaceFinder
 
-    Detector(control, opened, next_door, settings, FaceFinder.load(settings.device, settings.min_face)).run()
+    Detector(
+        control, opened, next_door, settings, FaceFinder.load(settings.device, settings.min_face, settings.yunet)
+    ).run()
 
 
 class Detector:
@@ -107,8 +110,8 @@ class Detector:
         found = dict(zip(frames, detect(self._finder, list(frames.values())), strict=True))
         for line, message in news:
             match message:
-                case Opened(job, started_at, rate, _, _):
-                    session = Session(job.camera, job.source, started_at)
+                case Opened(job, started_at, rate, _, _, clock):
+                    session = Session(job.camera, job.source, started_at, clock)
                     self._sessions[line] = session, Follower(self._finder, rate, self._settings, False)
                 case FrameReady():
                     session, follower = self._sessions[line]
@@ -116,6 +119,9 @@ class Detector:
                     self._send(session, follower.unfinished())
                     with suppress(*BROKEN):  # the next reading of the line says so, too
                         self._readers[line].free(message)
+                case ClockChanged(clock):
+                    session, follower = self._sessions[line]
+                    self._sessions[line] = replace(session, clock=clock), follower
                 case Ended():
                     self._end(line, message)
                 case None:
@@ -216,8 +222,8 @@ class Recorder:
 
     def __init__(self, archive: Archive, control: Control) -> None:
         self._archive, self._control = archive, control
-        self._sources: dict[tuple[Session, str], str] = {}
-        """The archive's names of the sessions under way, by what they are coded with."""
+        self._sources: dict[tuple[Session, str], tuple[str, Clock | None]] = {}
+        """The archive's names of the sessions under way, by what they are coded with, and what told their times."""
         self._full = False
         self._clearing: Iterator[Removed] | None = None
         self._cleared = Removed()
@@ -242,15 +248,22 @@ class Recorder:
             self._control.send(ArchiveState(well, detail))
 
     def _source(self, session: Session, codec_id: str, profile: str) -> str:
-        """The archive's name of the session; asked for once, not at every track."""
+        """The archive's name of the session; asked for once for each clock, not at every track."""
         key = session, codec_id
-        if key not in self._sources:
+        name, clock = self._sources.get(key, ("", None))
+        if not name or clock != session.clock:
             self._archive.register_codec(codec_id, profile)
             entry = self._archive.resume_session(
-                session.camera, session.source, session.started_at, codec_id, hidden=session.camera == CHECK_CAMERA
+                session.camera,
+                session.source,
+                session.started_at,
+                codec_id,
+                clock=session.clock,
+                hidden=session.camera == CHECK_CAMERA,
             )
-            self._sources[key] = entry.id
-        return self._sources[key]
+            name = entry.id
+            self._sources[key] = name, session.clock
+        return name
 
     def _write(self, message: object) -> None:
         match message:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from streamproc.media.hours import ALWAYS, Hours
-from streamproc.types import CodedTrack, FrameTime, GapReason, SourceResult, Track, Transport
+from streamproc.types import Clock, CodedTrack, FrameTime, GapReason, SourceResult, Track, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,13 @@ class CameraJob:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connection to a live camera, from when to when it broke; what the archive calls a source."""
+    """One connection to a live camera, from when to when it broke; what the archive calls a source. `clock`, what told
+    its times last, is no part of its name."""
 
     camera: str
     source: str
     started_at: datetime
+    clock: Clock | None = field(default=None, compare=False)
 
 
 # Down the line: capture -> detect -> encode -> archive
@@ -48,7 +50,8 @@ class Session:
 class Opened:
     """A source was opened; its first frame was captured at `started_at` (UTC).
 
-    `rate`: frames a second that will be given on; `still`: it is a picture, of one frame; `begun`: monotonic seconds.
+    `rate`: frames a second that will be given on; `still`: it is a picture, of one frame; `begun`: monotonic seconds;
+    `clock`: what tells its times, as far as is known.
     """
 
     job: SourceJob
@@ -56,6 +59,14 @@ class Opened:
     rate: float
     still: bool
     begun: float
+    clock: Clock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChanged:
+    """What tells a live camera's times from now on, on the line that its session was opened on."""
+
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +259,13 @@ class CameraState:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something about a source that is worth a line in the log: half a sentence, to go after its name and a colon."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrackArchived:
     """A live camera's track is on the disk."""
 
@@ -281,4 +299,4 @@ class ArchiveState:
     detail: str
 
 
-Upward: TypeAlias = Beat | Archived | SourceDone
+Upward: TypeAlias = Beat | Archived | Noticed | SourceDone

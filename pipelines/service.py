@@ -21,6 +21,7 @@ from pipelines.messages import (
     CameraState,
     Cleared,
     GapNews,
+    Noticed,
     ResumedNews,
     TrackArchived,
     WatchedNews,
@@ -205,6 +206,8 @@ class Service:
         match message:
             case CameraState():
                 self._blind(camera, message)
+            case Noticed(text):
+                self._log(f"{camera.job.camera}: {text}")
             case CameraBeat():
                 camera.beat = message
                 self._watched(camera, message.newest if camera.live and message.newest else _now())

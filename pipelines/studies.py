@@ -60,7 +60,7 @@ class Study:
         """The codec by groups of people; `data` is UTKFace's folder."""
         groups = read_groups(self.data, self.limit)
         detect = settings_file.load(self.config).detect
-        finder = FaceFinder.load(detect.device, detect.min_face)
+        finder = FaceFinder.load(detect.device, detect.min_face, detect.yunet)
         return bias.evaluate(groups, self._codec(), finder, MATCH_PROBABILITY, self.work, self.out, progress)
 
     def _pairs(self) -> LfwPairs:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipelines.children import CONTEXT, Child
-from pipelines.messages import Archived, Beat, Ended, SourceDone, SourceJob
+from pipelines.messages import Archived, Beat, Ended, Noticed, SourceDone, SourceJob
 from streamproc.config import Settings
 from streamproc.errors import PipelineError
 from streamproc.types import SourceResult
@@ -40,7 +40,7 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a source is; `result` once it has come to its end."""
+    """How far a source is; `result` once it has come to its end; `notice`, once, what is worth a line about it."""
 
     source: str
     camera: str
@@ -48,6 +48,7 @@ class Progress:
     frames_expected: int | None = None
     tracks: int = 0
     result: SourceResult | None = None
+    notice: str = ""
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Supervisor:
         self._unclaimed: list[Connection] = []
         """What the archive's writer will read from."""
         self._news: dict[int, Progress] = {}
+        self._noticed: set[str] = set()
         self._results: dict[int, SourceResult] = {}
 
     def run(self, jobs: Sequence[SourceJob]) -> list[SourceResult]:
@@ -166,6 +168,9 @@ class Supervisor:
                 self._tell(job.key, frames=frames, frames_expected=expected)
             case Archived(key, tracks):
                 self._tell(key, tracks=tracks)
+            case Noticed(text) if job is not None and text not in self._noticed:
+                self._noticed.add(text)
+                self._progress(replace(self._news[job.key], notice=text))
             case SourceDone(key, result):
                 self._results[key] = result
                 self._tell(key, frames=result.frames, tracks=result.tracks, result=result)

@@ -18,7 +18,7 @@ from storage import ledger, reading, retention, writing
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackRecord
 from storage.sqlite import explained, file_bytes
-from streamproc.types import BaseLayers, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
+from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
 class Archive:
@@ -57,26 +57,40 @@ class Archive:
             writing.register_codec(connection, codec_id, profile)
 
     def begin_source(
-        self, camera: str, source: str, content_hash: str | None, started_at: datetime, codec_id: str
+        self,
+        camera: str,
+        source: str,
+        content_hash: str | None,
+        started_at: datetime,
+        codec_id: str,
+        clock: Clock | None = None,
     ) -> SourceEntry:
         """The source's entry, with the result of the ingest that completed it, if one did.
 
-        `content_hash` is None for a live source. A source that is complete in another codec counts as not complete: it
-        was asked for in this one. UnknownRecord for a codec that was not registered.
+        `content_hash` is None for a live source; `clock`: what tells its times, None where nobody says. A source that
+        is complete in another codec counts as not complete: it was asked for in this one. UnknownRecord for a codec
+        that was not registered.
         """
         with self._writing() as connection:
-            return writing.begin_source(connection, camera, source, content_hash, started_at, codec_id)
+            return writing.begin_source(connection, camera, source, content_hash, started_at, codec_id, clock)
 
     def resume_session(
-        self, camera: str, source: str, started_at: datetime, codec_id: str, *, hidden: bool = False
+        self,
+        camera: str,
+        source: str,
+        started_at: datetime,
+        codec_id: str,
+        *,
+        clock: Clock | None = None,
+        hidden: bool = False,
     ) -> SourceEntry:
-        """The entry of a live camera's session, which goes on where it was, or begins.
+        """The entry of a live camera's session, which goes on where it was, or begins; `clock` tells its times now.
 
         A camera that was not there and is to be `hidden` is spoken of only to who asks for it by its name.
         """
         with self._writing() as connection:
             return writing.begin_source(
-                connection, camera, source, None, started_at, codec_id, resume=True, hidden=hidden
+                connection, camera, source, None, started_at, codec_id, clock, resume=True, hidden=hidden
             )
 
     def finish_session(self, camera: str, source: str, started_at: datetime, result: SourceResult) -> None:

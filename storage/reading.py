@@ -12,7 +12,7 @@ from storage.records import ArchiveBytes, ArchiveInfo, CameraInfo, TrackRecord
 from storage.schema import BaseLayer, Camera, Codec, EnhancementLayer, Face, Source, Track
 from storage.sqlite import index_bytes
 from streamproc.errors import CorruptCode, UnknownRecord
-from streamproc.types import BaseLayers, FaceCode, FaceRecord, GapRecord, Layer, SourceResult
+from streamproc.types import BaseLayers, Clock, FaceCode, FaceRecord, GapRecord, Layer, SourceResult
 
 _AT_ONCE = 500
 """Ids in one question: databases bound how many values a question may carry."""
@@ -30,7 +30,12 @@ def source_result(row: Row[Any], camera: str) -> SourceResult:
         archived=row.archived,
         seconds=row.seconds,
         error=row.error,
+        clock=_clock(row.clock),
     )
+
+
+def _clock(word: str | None) -> Clock | None:
+    return None if word is None else Clock(word)
 
 
 def completed_source(connection: Connection, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
@@ -89,6 +94,7 @@ def faces(connection: Connection, face_ids: Sequence[str]) -> list[FaceRecord]:
                 Track.identity_id,
                 BaseLayer.face_key,
                 EnhancementLayer.face_key,
+                Source.clock,
             )
             .join_from(Face, Track)
             .join(Source)
@@ -98,11 +104,15 @@ def faces(connection: Connection, face_ids: Sequence[str]) -> list[FaceRecord]:
             .where(Face.id.in_(face_ids[start : start + _AT_ONCE]))
         )
         for row in connection.execute(question):
-            face_id, camera, source, track_id, time, x0, y0, x1, y1, quality, identity_id, base, enhancement = row
+            face_id, camera, source, track_id, time, x0, y0, x1, y1, quality, identity_id, base, enhancement, clock = (
+                row
+            )
             held = {Layer.BASE: base, Layer.FULL: enhancement}
             layers = frozenset(layer for layer, key in held.items() if key is not None)
             box = (x0, y0, x1, y1)
-            found[face_id] = FaceRecord(face_id, camera, source, track_id, time, box, quality, identity_id, layers)
+            found[face_id] = FaceRecord(
+                face_id, camera, source, track_id, time, box, quality, identity_id, layers, _clock(clock)
+            )
     for face_id in face_ids:
         if face_id not in found:
             raise _unknown_face(face_id)

@@ -13,7 +13,7 @@ from storage.reading import source_result
 from storage.records import SourceEntry
 from storage.schema import BaseLayer, Camera, Codec, EnhancementLayer, Face, Source, Track
 from streamproc.errors import ArchiveError, CorruptCode, UnknownRecord
-from streamproc.types import CodedFace, CodedTrack, SourceResult
+from streamproc.types import Clock, CodedFace, CodedTrack, SourceResult
 
 _COUNTS = ("frames", "corrupt", "detections", "tracks", "archived", "seconds", "error")
 """The fields of a SourceResult that a source keeps."""
@@ -32,6 +32,7 @@ def begin_source(
     content_hash: str | None,
     started_at: datetime,
     codec_id: str,
+    clock: Clock | None = None,
     *,
     resume: bool = False,
     hidden: bool = False,
@@ -46,7 +47,7 @@ def begin_source(
     row = connection.execute(select(Source.__table__).where(Source.id == source_id)).one_or_none()
     if row is not None and row.complete and row.codec_key == codec_key:
         return SourceEntry(source_id, True, source_result(row, camera))
-    values = {"name": name, "started_at": started_at, "codec_key": codec_key, "complete": False}
+    values = {"name": name, "started_at": started_at, "codec_key": codec_key, "complete": False, "clock": clock}
     if row is not None:
         values["generation"] = row.generation if resume else row.generation + 1
         connection.execute(update(Source).where(Source.key == row.key).values(values))

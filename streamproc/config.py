@@ -35,6 +35,8 @@ class CaptureSettings(Section):
     """Frames a second of stream time that are searched for faces."""
     slots: Annotated[int, Field(ge=2, le=64)] = 6
     """Frames of a source that may wait in shared memory."""
+    hardware: Annotated[str, Field(min_length=1)] = "none"
+    """What decodes: none (software), auto, or a device type of FFmpeg's, such as cuda or vaapi."""
 
 
 class DetectSettings(Section):
@@ -42,6 +44,8 @@ class DetectSettings(Section):
 
     device: str = "auto"
     """Where the nets run: auto, cpu, cuda."""
+    yunet: str | None = None
+    """OpenCV Zoo's face_detection_yunet .onnx file, to find faces in MTCNN's place; null: MTCNN."""
     min_face: Annotated[int, Field(ge=20)] = 40
     """Shortest side of a face worth finding, pixels."""
     batch: Count = 4

@@ -110,9 +110,21 @@ class FaceCode:
     enhancement: bytes | None = None
 
 
+class Clock(StrEnum):
+    """What told the times of a source. Archives hold these words."""
+
+    FILE = "file"
+    """The file's timestamps, counted from when it says it was begun, or from what the operator said."""
+    ARRIVAL = "arrival"
+    """The stream's timestamps, counted from when its frames arrived here."""
+    SENDER = "sender"
+    """The camera's own clock, by its RTCP sender reports, from the first of them on, which comes within seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
-    """What the archive knows of one face. `time` is UTC, `box` xyxy in pixels of its frame."""
+    """What the archive knows of one face. `time` is UTC, told by `clock` (None: nobody noted which), `box` xyxy in
+    pixels of its frame."""
 
     id: str
     camera_id: str
@@ -123,6 +135,7 @@ class FaceRecord:
     quality: float
     identity_id: str | None
     layers: frozenset[Layer]
+    clock: Clock | None = None
 
 
 class GapReason(StrEnum):
@@ -149,17 +162,6 @@ class GapReason(StrEnum):
     """Outside its recording hours."""
     STOPPED = "stopped"
     """The service was not running."""
-
-
-class Clock(StrEnum):
-    """What told the times of a source. Archives hold these words."""
-
-    FILE = "file"
-    """The file's timestamps, counted from when it says it was begun, or from what the operator said."""
-    ARRIVAL = "arrival"
-    """The stream's timestamps, counted from when its first frame arrived here."""
-    SENDER = "sender"
-    """The camera's own clock, by its RTCP sender reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,7 @@ class CodedTrack:
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """What the ingest of one source came to; `seconds` is wall time."""
+    """What the ingest of one source came to; `seconds` is wall time, `clock` what told the source's own."""
 
     camera: str
     source: str
@@ -238,6 +240,7 @@ class SourceResult:
     seconds: float = 0.0
     skipped: bool = False
     error: str | None = None
+    clock: Clock | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def _document(result: "SearchResult") -> dict[str, object]:
                 "camera": match.record.camera_id,
                 "source": match.record.source,
                 "time": match.record.time,
+                "clock": match.record.clock,
                 "box": match.record.box,
                 "similarity": match.similarity,
                 "probability": match.probability,

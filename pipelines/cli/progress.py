@@ -30,6 +30,8 @@ def shown_progress() -> Iterator[Callable[["Progress"], None]]:
         tasks: dict[tuple[str, str], TaskID] = {}
 
         def show(news: "Progress") -> None:
+            if news.notice:
+                _line(news)
             key = (news.camera, news.source)
             if key not in tasks:
                 tasks[key] = bars.add_task(news.source, total=None, tracks=0)
@@ -41,7 +43,9 @@ def shown_progress() -> Iterator[Callable[["Progress"], None]]:
 
 def _line(news: "Progress") -> None:
     result = news.result
-    if result is None:
+    if news.notice:
+        err.print(f"{news.source}: {news.notice}", markup=False, soft_wrap=True)
+    if news.notice or result is None:
         return
     if result.skipped:
         said = "skipped, the archive holds it already"

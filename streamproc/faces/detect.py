@@ -10,8 +10,8 @@ from streamproc.faces.mtcnn import Candidates, Mtcnn
 from streamproc.types import Detection, Image
 
 WORKING_FACE = 24
-"""Side, in pixels, of the smallest face asked for in the picture that MTCNN works on (its second net sees 24): a large
-frame is shrunk, so that its crops are small as well."""
+"""Side, in pixels, of the smallest face asked for in the picture that is worked on (MTCNN's second net sees 24): a
+large frame is shrunk, so that its crops are small as well."""
 WORKING_SIDE = 640
 """Pictures whose shorter side is at most this are not shrunk."""
 MIN_CONFIDENCE = 0.9
@@ -24,6 +24,20 @@ class Detector(Protocol):
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         """Detections of each picture (H, W, 3) uint8 RGB, all of one size, largest face first."""
         ...
+
+
+def working_scale(min_face: int, side: int) -> float:
+    """By how much pictures with a shorter side of `side` pixels are shrunk before they are searched."""
+    return min(1.0, max(WORKING_FACE / min_face, WORKING_SIDE / side))
+
+
+def shrunk(image: Image, scale: float) -> Image:
+    """The picture at `scale`, at most 1."""
+    if scale == 1:
+        return image
+    # Down to a half, two pixels each way are all that a pixel covers, which is six times as quick to compute.
+    kind = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=kind).astype(np.uint8, copy=False)
 
 
 class MtcnnDetector:
@@ -42,12 +56,8 @@ class MtcnnDetector:
         side = min(images[0].shape[:2])
         if side < self.min_face:
             return [[] for _ in images]
-        scale = min(1.0, max(WORKING_FACE / self.min_face, WORKING_SIDE / side))
-        if scale < 1:
-            # Down to a half, two pixels each way are all that a pixel covers, which is six times as quick to compute.
-            kind = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
-            images = [cv2.resize(i, None, fx=scale, fy=scale, interpolation=kind) for i in images]  # type: ignore[misc]
-        found = self._mtcnn.find(images, self.min_face * scale)
+        scale = working_scale(self.min_face, side)
+        found = self._mtcnn.find([shrunk(image, scale) for image in images], self.min_face * scale)
         return [_detections(found.take(found.picture == n), scale) for n in range(len(images))]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from streamproc.faces.align import TEMPLATE, align, visible_share
 from streamproc.faces.detect import Detector, MtcnnDetector
 from streamproc.faces.quality import quality
+from streamproc.faces.yunet import YunetDetector
 from streamproc.inference import pick_device
 from streamproc.types import CROP_SIZE, Detection, FaceCrop, FrameTime, Image
 
@@ -28,8 +30,11 @@ class FaceFinder:
         self.detector = detector
 
     @classmethod
-    def load(cls, device: str = "auto", min_face: int = 40) -> Self:
-        """A finder on `device` ("auto", "cpu", "cuda") for faces of at least `min_face` pixels."""
+    def load(cls, device: str = "auto", min_face: int = 40, yunet: str | None = None) -> Self:
+        """A finder on `device` ("auto", "cpu", "cuda") for faces of at least `min_face` pixels, by MTCNN, or by YuNet,
+        on the CPU, where its model file is given. Raises WeightsError."""
+        if yunet is not None:
+            return cls(YunetDetector(Path(yunet), min_face))
         return cls(MtcnnDetector(pick_device(device), min_face))
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -19,11 +20,13 @@ _LATE = (av.error.ExitError, av.error.TimeoutError)
 _NO_PICTURES = {"tty"}  # FFmpeg draws text files as if on a terminal
 
 
-def open_container(uri: str, timeout: float, transport: Transport = "tcp") -> InputContainer:
+def open_container(
+    uri: str, timeout: float, transport: Transport = "tcp", hardware: HWAccel | None = None
+) -> InputContainer:
     """The opened container of a file, URL or device; its streams are not chosen yet.
 
     `timeout`: seconds that a URL or device may take to open, and then to give each packet; `transport` of RTSP: over
-    UDP a lost packet is a damaged picture.
+    UDP a lost packet is a damaged picture; `hardware` decodes what it can.
 
     Raises SourceNotFound, NotVideo, SourceStalled, or SourceError; their words and causes never hold a URL's password.
     """
@@ -31,15 +34,21 @@ def open_container(uri: str, timeout: float, transport: Transport = "tcp") -> In
     began = time.monotonic()
     try:
         if device is not None:
-            return av.open(device, "r", format="v4l2", timeout=timeout)
+            return av.open(device, "r", format="v4l2", timeout=timeout, hwaccel=hardware)
         if is_url(uri):
-            return av.open(uri, "r", options=_url_options(uri, timeout, transport), timeout=timeout)
-        return av.open(f"file:{uri}", "r")  # or else a colon in a file's name would end a protocol's
+            options = _url_options(uri, timeout, transport)
+            return av.open(uri, "r", options=options, timeout=timeout, hwaccel=hardware)
+        return av.open(f"file:{uri}", "r", hwaccel=hardware)  # or else a colon in a file's name would end a protocol's
     except av.error.FFmpegError as error:
         failure = error
     # FFmpeg calls the answer of a camera that hung half-way through the handshake "invalid data".
     late = isinstance(failure, _LATE) or (is_url(uri) and time.monotonic() - began >= timeout)
     raise (_too_late(uri) if late else _refusal(uri, failure)) from cleaned(failure)
+
+
+def is_rtsp(uri: str) -> bool:
+    """True for `rtsp://...`, whose pictures come as fast as they are shown."""
+    return uri.lower().startswith(("rtsp://", "rtsps://"))
 
 
 def video_stream(container: InputContainer, uri: str) -> VideoStream:
@@ -69,8 +78,9 @@ def cleaned(error: av.error.FFmpegError) -> av.error.FFmpegError:
 
 
 def _url_options(uri: str, timeout: float, transport: Transport) -> dict[str, str]:
-    options = {"timeout": str(round(timeout * 1_000_000))}  # microseconds, of the socket itself
-    if uri.lower().startswith(("rtsp://", "rtsps://")):
+    # Microseconds, of the socket itself; and no frames read ahead to guess a rate from, a second and more of them.
+    options = {"timeout": str(round(timeout * 1_000_000)), "fpsprobesize": "0"}
+    if is_rtsp(uri):
         options["rtsp_transport"] = transport
     return options
 

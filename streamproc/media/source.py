@@ -10,24 +10,31 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from streamproc.errors import NotVideo, SourceError, TruncatedSource
+from streamproc.errors import NotVideo, SourceError, SourceStalled, TruncatedSource
+from streamproc.media.decoding import DAMAGED_IN_A_ROW, NO_TIMESTAMPS, Decoder
+from streamproc.media.hardware import Hardware
 from streamproc.media.naming import content_hash, default_camera, device_path, expand, is_picture, is_url, redact
-from streamproc.media.opening import cleaned, lost, open_container, video_stream
+from streamproc.media.notices import About, Notice
+from streamproc.media.opening import is_rtsp, open_container, video_stream
 from streamproc.media.pixels import RgbConverter, quarter_turns
-from streamproc.media.timing import RateGate, StreamClock
-from streamproc.types import Frame, Transport
+from streamproc.media.timing import ASTRAY, RateGate, StreamClock
+from streamproc.types import Clock, Frame, Transport
 
-__all__ = ["SourceInfo", "VideoSource", "content_hash", "default_camera", "expand", "is_picture", "redact"]
+__all__ = [
+    "DAMAGED_IN_A_ROW",
+    "SourceInfo",
+    "VideoSource",
+    "content_hash",
+    "default_camera",
+    "expand",
+    "is_picture",
+    "redact",
+]
 
-DAMAGED_IN_A_ROW = 300
-"""A source is given up on after this many frames or packets in a row that cannot be decoded."""
-
-_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: a raw stream, whose duration FFmpeg guesses from its bit rate
 _OLDEST_CLOCK = 1980  # a creation time before this year is a clock that was never set (MP4 counts from 1904)
 
 
@@ -68,86 +75,140 @@ class VideoSource:
         threads: int = 2,
         transport: Transport = "tcp",
         damaged: Callable[[], None] | None = None,
+        hardware: Hardware | None = None,
+        notice: Callable[[Notice], None] | None = None,
     ) -> None:
         """`started_at`: when the first frame was captured (for a file by default its creation time, else when it was
         last written; for a live source now); `max_rate`: frames given per second of stream time, at most; `timeout`:
         seconds that a URL or device may stay silent; `threads`: of the decoder; `transport`: of RTSP; `damaged` is
-        called for each damaged frame."""
+        called for each damaged frame; `hardware` decodes what it can; `notice` gets what a log should say."""
         if started_at is not None and started_at.tzinfo is None:
             raise ValueError("started_at must say its time zone.")
         self.uri = uri
         self.camera_id = camera_id
         self._name = redact(uri)
         self.frames = 0
-        self.corrupt = 0
         self._asked_start = started_at
         self._timeout = timeout
         self._threads = threads
         self._transport: Transport = transport
         self._damaged = damaged
+        self._hardware = hardware or Hardware()
+        self._notice = notice or (lambda news: None)
         self._gate = RateGate(max_rate)
-        self._damaged_in_a_row = 0
-        self._reached: Fraction | None = None
+        self._decoder: Decoder | None = None
+        self._size: tuple[int, int] | None = None
+        self._told_astray = False
+
+    @property
+    def corrupt(self) -> int:
+        """Frames that were damaged, so far."""
+        return 0 if self._decoder is None else self._decoder.corrupt
+
+    @property
+    def clock(self) -> Clock:
+        """What told the last frame's time; a live source's may change."""
+        by_url = is_url(self.uri) and not self.info.live and self._asked_start is None
+        return Clock.ARRIVAL if by_url else self._clock.clock
 
     def __enter__(self) -> Self:
-        self._container: InputContainer = open_container(self.uri, self._timeout, self._transport)
+        acceleration = self._hardware.acceleration()
         try:
-            self._prepare()
-        except BaseException:
-            self._container.close()
-            raise
+            self._open(acceleration)
+        except SourceError as error:
+            if acceleration is None or self._decoder is None or isinstance(error, SourceStalled):
+                raise
+            self._hardware.give_up(f"it does not decode '{self._name}'")
+            self._open(None)
+        for text in self._hardware.news():
+            self._notice(Notice(About.HARDWARE, text))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, SourceError) and self._decoder is not None and self._decoder.hopeless:
+            self._hardware.give_up("it decoded nothing any more")
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, each (H, W, 3) uint8 RGB; `index` counts decoded frames, also those that `max_rate` held back."""
         converter = RgbConverter()
+        time = self._first_time
         for picture in itertools.chain([self._first], self._pictures):
-            time = self._clock.stamp(picture.pts, picture.time_base, picture.duration)
+            if picture is not self._first:
+                time = self._clock.stamp(picture.pts, picture.time_base, picture.duration, self._sender())
             index, self.frames = self.frames, self.frames + 1
+            self._watch(picture)
             if self._gate.wants(self._clock.elapsed):
                 yield Frame(self.camera_id, index, time, converter.convert(picture))
         self._check_end()
 
-    def _prepare(self) -> None:
+    def _open(self, acceleration: HWAccel | None) -> None:
+        self._container: InputContainer = open_container(self.uri, self._timeout, self._transport, acceleration)
+        try:
+            self._prepare(acceleration is not None)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _prepare(self, accelerated: bool) -> None:
         self._stream = video_stream(self._container, self.uri)
-        self._configure_decoder()
-        self._pictures = self._decode()
+        context = self._stream.codec_context
+        if accelerated and not context.is_hwaccel:
+            self._hardware.give_up(f"not for {context.name}")
+        live = self._is_live()
+        self._decoder = Decoder(self._container, self._stream, self.uri, live, self._threads, self._damaged)
+        self._pictures = self._decoder.pictures()
         first = next(self._pictures, None)
         if first is None:
             raise NotVideo(f"'{self._name}' announces pictures, but none can be decoded: it is damaged.")
         self._first: VideoFrame = first
-        self.info = self._describe(first)
-        now = datetime.now(UTC)
-        self.started_at = (self._asked_start or self._default_start(now)).astimezone(UTC)
+        self.info = self._describe(first, live)
+        self._begin_clock(first)
+
+    def _begin_clock(self, first: VideoFrame) -> None:
         interval = 1 / self.info.rate if self.info.rate else None
-        wall_clock = _utc_now if self.info.live else None
-        self._clock = StreamClock(self.started_at, interval, self.info.duration, wall_clock)
+        start = (self._asked_start or self._default_start(_utc_now())).astimezone(UTC)
+        wall_clock = _utc_now if self.info.live and self._asked_start is None else None
+        self._clock = StreamClock(start, interval, self.info.duration, wall_clock)
+        self._first_time = self._clock.stamp(first.pts, first.time_base, first.duration, self._sender())
+        self.started_at = self._first_time.captured_at
 
-    def _configure_decoder(self) -> None:
-        context = self._stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = self._threads
-        if context.name == "mjpeg":
-            # This decoder alone hides damage without flagging the frame; told to explode, it refuses the packet.
-            context.options = {"err_detect": "explode"}
+    def _sender(self) -> Fraction | None:
+        return None if self._decoder is None else self._decoder.reports.origin
 
-    def _describe(self, first: VideoFrame) -> SourceInfo:
+    def _watch(self, picture: VideoFrame) -> None:
+        """Nothing; what is new about the pictures and their time was told."""
+        size = (picture.height, picture.width) if quarter_turns(picture) % 2 else (picture.width, picture.height)
+        if self._size is not None and size != self._size:
+            (width, height), (old_width, old_height) = size, self._size
+            text = f"the picture is now {width}x{height}, was {old_width}x{old_height}"
+            self._notice(Notice(About.SIZE, text))
+        self._size = size
+        astray = self._clock.astray
+        if abs(astray) >= ASTRAY and not self._told_astray:
+            self._told_astray = True
+            way = "ahead" if astray > 0 else "behind"
+            text = f"its clock is {float(abs(astray)):.0f} s {way}; times are told by when frames arrive"
+            self._notice(Notice(About.CLOCK, text))
+
+    def _is_live(self) -> bool:
+        if device_path(self.uri) is not None or is_rtsp(self.uri):
+            return True
+        return is_url(self.uri) and self._stated_duration() is None
+
+    def _describe(self, first: VideoFrame, live: bool) -> SourceInfo:
         turns = quarter_turns(first)
         width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
         rate = self._stream.average_rate or self._stream.guessed_rate or None
         duration = self._stated_duration()
         expected = self._stream.frames or (round(duration * rate) if duration and rate else None)
-        live = device_path(self.uri) is not None or (is_url(self.uri) and duration is None)
         return SourceInfo(width, height, rate, expected, duration, (-90 * turns) % 360, live)
 
     def _stated_duration(self) -> Fraction | None:
         container, stream = self._container, self._stream
-        if container.format.flags & _NO_TIMESTAMPS:
+        if container.format.flags & NO_TIMESTAMPS:
             return None
         if container.format.name == "avi" and stream.frames and stream.average_rate:
             return stream.frames / stream.average_rate  # FFmpeg shrinks an AVI's duration to what is left of the file
@@ -165,58 +226,11 @@ class VideoSource:
             return stated
         return datetime.fromtimestamp(os.stat(self.uri).st_mtime, UTC)
 
-    def _decode(self) -> Iterator[VideoFrame]:
-        """The sound frames; damaged ones are counted."""
-        for packet in self._packets():
-            try:
-                pictures = self._stream.decode(packet)
-            except av.error.FFmpegError as error:
-                self._count_damage(error)
-                continue
-            for picture in pictures:
-                if picture.is_corrupt:
-                    self._count_damage()
-                else:
-                    self._damaged_in_a_row = 0
-                    yield picture
-
-    def _packets(self) -> Iterator["Packet[Stream]"]:
-        """The video stream's packets; those of sound are read too, since the container's duration covers both."""
-        demuxer = self._container.demux()
-        while True:
-            try:
-                packet = next(demuxer)
-            except StopIteration:
-                return
-            except av.error.InvalidDataError as error:
-                self._count_damage(error)
-                demuxer = self._container.demux()
-                continue
-            except av.error.FFmpegError as error:
-                failure = error
-                break
-            if packet.pts is not None and packet.stream.type in ("video", "audio"):
-                end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                self._reached = end if self._reached is None else max(self._reached, end)
-            if packet.stream.index == self._stream.index:
-                yield packet
-        raise lost(self.uri, failure) from cleaned(failure)
-
-    def _count_damage(self, error: av.error.FFmpegError | None = None) -> None:
-        self.corrupt += 1
-        self._damaged_in_a_row += 1
-        if self._damaged is not None:
-            self._damaged()
-        if self._damaged_in_a_row >= DAMAGED_IN_A_ROW:
-            raise SourceError(
-                f"'{self._name}' is given up on at frame {self.frames}: {DAMAGED_IN_A_ROW} damaged frames in a row."
-            ) from (cleaned(error) if error else None)
-
     def _check_end(self) -> None:
-        duration = self.info.duration
-        if self.info.live or duration is None or self._reached is None:
+        duration, end = self.info.duration, self._decoder.reached if self._decoder else None
+        if self.info.live or duration is None or end is None:
             return
-        reached = self._reached - Fraction(self._container.start_time or 0, av.time_base)
+        reached = end - Fraction(self._container.start_time or 0, av.time_base)
         if duration - reached > max(Fraction(1), duration / 50):
             raise TruncatedSource(
                 f"'{self._name}' was cut: it ends after {float(reached):.1f} s of the {float(duration):.1f} s that "

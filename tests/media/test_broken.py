@@ -1,7 +1,10 @@
 """Sources that are missing, foreign, damaged or cut: one clear sentence each, and every readable frame."""
 
+import os
 import traceback
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -128,6 +131,51 @@ def test_damage_between_key_frames_never_stops_the_reading(tmp_path: Path, name:
     assert source.corrupt > 0
     assert len(frames) >= 130
     assert frames[-1].time.seconds - frames[0].time.seconds == Fraction(596, 100)
+
+
+def changed_while_read(path: Path, change: Callable[[Path], object]) -> tuple[list[Frame], VideoSource, str]:
+    """What reading gives when the file is changed after its tenth frame, and the sentence that it ends with."""
+    frames: list[Frame] = []
+    with VideoSource(str(path), "gate") as source:
+        pictures = iter(source)
+        frames.extend(islice(pictures, 10))
+        change(path)
+        try:
+            frames.extend(pictures)
+        except SourceError as error:
+            return frames, source, str(error)
+    return frames, source, ""
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(size // 2)
+        file.write(np.random.default_rng(4).bytes(size - size // 2))
+
+
+@pytest.mark.parametrize(("name", "codec", "pixels"), [("a.avi", "mjpeg", "yuvj420p"), ("a.mkv", "libx264", "yuv420p")])
+def test_a_file_that_is_overwritten_while_it_is_read(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    clip = Clip(tuple(range(0, 24_000, 40)), codec=codec, pixels=pixels)
+    frames, source, end = changed_while_read(clip.write(tmp_path / name), overwrite)
+    assert 250 < len(frames) < 500
+    assert source.corrupt > 0 or "was cut" in end
+    for frame in frames:
+        assert abs(int(frame.image[40, 50].mean()) - int(picture(frame.index)[40, 50].mean())) < 8, frame.index
+
+
+def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path) -> None:
+    path = Clip(tuple(range(0, 24_000, 40)), codec="mjpeg", pixels="yuvj420p").write(tmp_path / "a.avi")
+    frames, _, end = changed_while_read(path, lambda path: os.truncate(path, path.stat().st_size // 2))
+    assert 250 < len(frames) < 350
+    assert "was cut" in end
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(tmp_path: Path) -> None:
+    path = Clip(LONG).write(tmp_path / "a.mkv")
+    other = Clip((0, 40, 80), codec="mpeg4").write(tmp_path / "b.mkv")
+    frames, source, end = changed_while_read(path, lambda path: other.replace(path))
+    assert (len(frames), source.corrupt, end) == (150, 0, "")
 
 
 def test_a_source_damaged_for_ever_is_given_up_on(tmp_path: Path) -> None:

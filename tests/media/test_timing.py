@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproc.media.timing import RateGate, StreamClock
+from streamproc.types import Clock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BASE = Fraction(1, 90_000)
@@ -61,6 +63,101 @@ def test_a_live_stream_goes_on_where_the_wall_clock_is() -> None:
     clock = StreamClock(START, now=lambda: START + timedelta(minutes=5))
     clock.stamp(500_000, BASE, None)
     assert clock.stamp(0, BASE, None).captured_at == START + timedelta(minutes=5)
+
+
+class Wall:
+    """A wall clock that is set by hand, and a live stream's clock on it; seconds since START."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.clock = StreamClock(START, Fraction(1, 10), now=lambda: START + timedelta(seconds=self.now))
+
+    def frame(self, stream: float, arrives: float, sender: float | None = None) -> float:
+        """When the frame was captured that is `stream` seconds into it; `sender`: when that began, as it says."""
+        self.now = arrives
+        told = None if sender is None else Fraction(START.timestamp() + sender)
+        captured = self.clock.stamp(round(stream * 90_000), BASE, None, told).captured_at
+        return (captured - START).total_seconds()
+
+    def told(self) -> Clock:
+        """What told the last frame's time."""
+        return self.clock.clock
+
+
+def test_frames_that_waited_for_the_opening_are_put_right() -> None:
+    """Twenty frames of two seconds come at once, the others as they are captured: half as fast until it is right."""
+    wall = Wall()
+    waited = [wall.frame(index / 10, 0.0) for index in range(20)]
+    assert waited[0] == 0.0
+    later = [wall.frame(index / 10, index / 10 - 1.9) for index in range(20, 60)]
+    assert later[-1] == pytest.approx(4.0, abs=0.01)
+    times = waited + later
+    assert all(earlier < after for earlier, after in pairwise(times))
+    assert wall.told() is Clock.ARRIVAL
+
+
+def test_the_first_frame_takes_the_senders_time_where_it_is_known() -> None:
+    wall = Wall()
+    assert wall.frame(0.0, 0.0, -2.0) == -2.0
+    assert wall.told() is Clock.SENDER
+
+
+def test_from_arrival_to_the_sender_time_slows_down_and_never_goes_back() -> None:
+    wall = Wall()
+    times = [wall.frame(index / 10, index / 10) for index in range(10)]
+    assert wall.told() is Clock.ARRIVAL
+    times += [wall.frame(index / 10, index / 10, -2.0) for index in range(10, 60)]
+    assert wall.told() is Clock.SENDER
+    steps = [after - earlier for earlier, after in pairwise(times)]
+    assert steps[9] == pytest.approx(0.05)
+    assert steps[-1] == pytest.approx(0.1)
+    assert times[-1] == pytest.approx(5.9 - 2.0)
+
+
+@pytest.mark.parametrize("off", [-3600.0, 3600.0, -5.0, 5.0])
+def test_a_senders_clock_that_is_plainly_wrong_is_not_taken(off: float) -> None:
+    wall = Wall()
+    times = [wall.frame(index / 10, index / 10, off) for index in range(10)]
+    assert times == pytest.approx([index / 10 for index in range(10)])
+    assert wall.told() is Clock.ARRIVAL
+    assert float(wall.clock.astray) == off
+
+
+def test_a_sender_whose_clock_is_set_is_believed_again() -> None:
+    wall = Wall()
+    times = [wall.frame(index / 10, index / 10, -0.1 if index < 10 or index >= 20 else 7200.0) for index in range(40)]
+    assert wall.told() is Clock.SENDER
+    assert all(earlier < after for earlier, after in pairwise(times))
+    assert times[-1] == pytest.approx(3.8)
+
+
+@pytest.mark.parametrize("sender", [None, 0.0])
+def test_a_stream_that_falls_behind_is_not_taken_for_a_wrong_clock(sender: float | None) -> None:
+    wall = Wall()
+    for index in range(10):
+        wall.frame(index / 10, index / 10, sender)
+    assert wall.frame(1.0, 9.0, sender) == pytest.approx(1.0)
+    assert wall.told() is (Clock.ARRIVAL if sender is None else Clock.SENDER)
+
+
+def test_a_new_epoch_of_a_corrected_stream_is_at_the_time_of_day() -> None:
+    wall = Wall()
+    for index in range(40):
+        wall.frame(1000 + index / 10, index / 10, -1001.0)
+    assert wall.frame(0.0, 60.0) == pytest.approx(60.0)
+    assert wall.clock.elapsed > 60
+
+
+@given(
+    st.lists(st.tuples(st.floats(-0.5, 40), st.floats(0, 3), st.none() | st.floats(-20, 20)), min_size=2, max_size=60)
+)
+def test_live_time_never_goes_back(steps: list[tuple[float, float, float | None]]) -> None:
+    wall, stream, now, last = Wall(), 100.0, 0.0, -100.0
+    for ahead, passed, sender in steps:
+        stream, now = stream + ahead, now + passed
+        captured = wall.frame(stream, now, None if sender is None else sender - 100)
+        assert captured >= last
+        last = captured
 
 
 def test_thirty_thin_to_ten_as_every_third() -> None:

@@ -102,8 +102,9 @@ def test_ingest_and_info_as_json(tmp_path: Path, clip: Clip, weights: Path) -> N
     assert result.returncode == 1, result.stderr
     document: dict[str, Any] = json.loads(result.stdout)
     good, failed = document["sources"]
-    keys = {"camera", "source", "frames", "corrupt", "detections", "tracks", "archived", "seconds", "skipped", "error"}
-    assert set(good) == keys
+    counts = {"frames", "corrupt", "detections", "tracks", "archived", "seconds"}
+    assert set(good) == {"camera", "source", "skipped", "error", "clock"} | counts
+    assert good["clock"] == "file"
     assert (good["tracks"], good["frames"], good["error"]) == (2, 30, None)
     assert document["seconds"] >= good["seconds"] > 0
     assert "notes.mp4" in failed["error"]

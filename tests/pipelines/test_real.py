@@ -124,8 +124,9 @@ def test_search_and_reconstruct(ingested: tuple[Path, Path, float], tmp_path: Pa
     found = _ask("search", str(sample("single_face.jpg")), "--archive", archive)
     assert (found["verdict"], found["searched"]) == ("match", 1)
     (match,) = found["matches"]
-    keys = {"face_id", "track_id", "identity_id", "camera", "source", "time", "box", "similarity", "probability"}
-    assert set(match) == keys
+    seen = {"face_id", "track_id", "identity_id", "camera", "source", "time", "clock", "box"}
+    assert set(match) == seen | {"similarity", "probability"}
+    assert match["clock"] == "file"
     assert match["camera"] == "single_face"
     assert match["time"].startswith("2026-03-01T08:00:0")
     assert match["time"].endswith("Z")

@@ -11,7 +11,7 @@ from made_tracks import CODEC, FACES_A_TRACK, START, begin, made_face, made_trac
 
 from storage import Archive
 from streamproc.errors import CorruptCode, UnknownRecord
-from streamproc.types import CodedTrack, Layer, SourceResult
+from streamproc.types import Clock, CodedTrack, Layer, SourceResult
 
 
 @pytest.fixture
@@ -117,6 +117,29 @@ def test_a_live_source_is_named_by_its_address_and_start(archive: Archive) -> No
     elsewhere = START.astimezone(timezone(timedelta(hours=5)))
     assert archive.begin_source("door", url, None, elsewhere, CODEC).id == first
     assert archive.begin_source("door", url, None, START + timedelta(seconds=1), CODEC).id != first
+
+
+def test_what_told_the_times_is_said_of_each_face(archive: Archive) -> None:
+    archive.register_codec(CODEC, "default")
+    for number, clock in enumerate((None, *Clock)):
+        source = archive.begin_source("door", "x.mp4", f"hash {number}", START, CODEC, clock).id
+        archive.add_track(source, made_track(0))
+        archive.finish_source(source, SourceResult("door", "x.mp4"))
+        [face_id, *_] = next(track.face_ids for track in archive.tracks() if track.source_id == source)
+        assert archive.faces([face_id])[0].clock is clock
+        result = archive.completed_source("door", f"hash {number}", CODEC)
+        assert result is not None
+        assert result.clock is clock
+
+
+def test_a_session_whose_sender_tells_its_clock_later(archive: Archive) -> None:
+    archive.register_codec(CODEC, "default")
+    first = archive.resume_session("door", "rtsp://host/live", START, CODEC, clock=Clock.ARRIVAL)
+    archive.add_track(first.id, made_track(0))
+    again = archive.resume_session("door", "rtsp://host/live", START, CODEC, clock=Clock.SENDER)
+    assert again.id == first.id
+    [track] = archive.tracks()
+    assert archive.faces(track.face_ids)[0].clock is Clock.SENDER
 
 
 def test_an_ingest_begun_again_replaces_the_first_and_loses_nothing_meanwhile(archive: Archive) -> None:
