@@ -7,12 +7,13 @@ make that harmless, for the archive takes what it holds already as a repetition.
 """
 
 import contextlib
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, wait
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,15 @@ class Post:
         """At most `limit` messages are under way; `waiting` is called now and then while there are that many, or while
         nobody opens."""
         self._path, self._limit, self._waiting, self._patience = path, limit, waiting, patience
-        self._under_way: deque[Numbered] = deque()
+        self._under_way: deque[tuple[Numbered, Callable[[], None] | None]] = deque()
         self._number = 0
         self._connection: Connection | None = None
 
-    def send(self, message: object) -> None:
-        """Nothing; the message is under way. Waits while too many are."""
+    def send(self, message: object, safe: Callable[[], None] | None = None) -> None:
+        """Nothing; the message is under way, and `safe` is called once its effect is. Waits while too many are."""
         self._number += 1
         numbered = Numbered(self._number, message)
-        self._under_way.append(numbered)
+        self._under_way.append((numbered, safe))
         if self._connection is None:
             self._begin_anew()
         else:
@@ -125,9 +126,11 @@ class Post:
 
     def _take_note(self, line: Connection, timeout: float) -> None:
         while line.poll(timeout):
-            safe = line.recv()
-            while self._under_way and self._under_way[0].number <= safe.number:
-                self._under_way.popleft()
+            until = line.recv().number
+            while self._under_way and self._under_way[0][0].number <= until:
+                _, safe = self._under_way.popleft()
+                if safe is not None:
+                    safe()
             timeout = 0.0
 
     def _tried(self, work: Callable[[Connection], None]) -> None:
@@ -144,7 +147,7 @@ class Post:
                 self._connection.close()
             self._connection = knock(self._path, self._waiting, self._patience)
             try:
-                for numbered in list(self._under_way):
+                for numbered, _ in list(self._under_way):
                     self._connection.send(numbered)
                     self._take_note(self._connection, 0.0)
                 return
@@ -165,3 +168,35 @@ class Letter:
         """Nothing; the sender may forget this message and those before it. A sender that is gone needs no telling."""
         with contextlib.suppress(*BROKEN):
             self._line.send(Safe(self._number))
+
+
+class Inlet:
+    """All lines into a stage, read by a thread of its own, so that no sender waits for what the stage is busy with. How
+    much may be waiting here, the senders bound, each by the limit of its `Post`."""
+
+    def __init__(self, door: Door) -> None:
+        self._letters: queue.SimpleQueue[Letter] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(door,), daemon=True).start()
+
+    def letters(self, most: int, timeout: float) -> list[Letter]:
+        """At most so many of those that are waiting, each line's in its order; none after `timeout` seconds."""
+        letters: list[Letter] = []
+        with contextlib.suppress(queue.Empty):
+            letters.append(self._letters.get(timeout=timeout))
+            while len(letters) < most:
+                letters.append(self._letters.get_nowait())
+        return letters
+
+    def _read(self, door: Door) -> None:
+        lines: list[Connection] = []
+        while True:
+            lines += door.newcomers()
+            if not lines:
+                time.sleep(RETRY_SECONDS / 2)
+            for ready in wait(lines, RETRY_SECONDS):
+                assert isinstance(ready, Connection)
+                try:
+                    self._letters.put(Letter(ready, ready.recv()))
+                except BROKEN:
+                    lines.remove(ready)
+                    ready.close()

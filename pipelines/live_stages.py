@@ -17,7 +17,7 @@ from typing import Any
 from pipelines.channels import FrameReader
 from pipelines.detect import Finder, Follower, detect
 from pipelines.encode import Coder, code_tracks, warm
-from pipelines.links import BROKEN, Door, Letter, Post
+from pipelines.links import BROKEN, Door, Inlet, Post
 from pipelines.messages import (
     ArchiveState,
     Beat,
@@ -159,48 +159,21 @@ def run_encode(control: Control, door: Path, next_door: Path, settings: EncodeSe
 def encode(control: Control, door: Door, next_door: Path, settings: EncodeSettings, codec: Coder) -> None:
     """Codes tracks until it is asked to stop; a sender hears that its track is safe when the archive has said so."""
     control.stoppable()
-    post = Post(next_door, UNDER_WAY, lambda: control.beat(Beat()), PATIENCE)
+    # One more than are ever sent: nothing waits inside `send`, where nobody would notice a stop.
+    post = Post(next_door, UNDER_WAY + 1, lambda: control.beat(Beat()), PATIENCE)
     inlet = Inlet(door)
     while not control.stopping.is_set():
         control.beat(Beat())
-        letters = inlet.letters(settings.batch)
+        room = UNDER_WAY - post.under_way
+        letters = inlet.letters(min(settings.batch, room), BEAT_SECONDS) if room else []
         tracks = [letter.message.track for letter in letters if isinstance(letter.message, SessionTrack)]
         coded = iter(code_tracks(codec, tracks, settings.quality))
         for letter in letters:
             message = letter.message
             if isinstance(message, SessionTrack):
                 message = SessionCoded(message.session, codec.codec_id, codec.profile, next(coded))
-            post.send(message)
-        while not post.finish(BEAT_SECONDS) and not control.stopping.is_set():
-            control.beat(Beat())
-        if not post.under_way:
-            for letter in letters:
-                letter.safe()
-
-
-class Inlet:
-    """All lines into a stage."""
-
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._lines: list[Connection] = []
-
-    def letters(self, most: int) -> list[Letter]:
-        """What is waiting, some `most` at once, after BEAT_SECONDS at the latest."""
-        self._lines += self._door.newcomers()
-        letters: list[Letter] = []
-        if not self._lines:
-            time.sleep(BEAT_SECONDS / 5)
-            return letters
-        for ready in wait(self._lines, BEAT_SECONDS):
-            assert isinstance(ready, Connection)
-            try:
-                while len(letters) < most and ready.poll():
-                    letters.append(Letter(ready, ready.recv()))
-            except BROKEN:
-                self._lines.remove(ready)
-                ready.close()
-        return letters
+            post.send(message, letter.safe)
+        post.settle(0.0 if room else BEAT_SECONDS)
 
 
 def run_archive(control: Control, door: Path, archive_url: str) -> None:
@@ -211,7 +184,7 @@ def run_archive(control: Control, door: Path, archive_url: str) -> None:
         recorder = Recorder(archive, control)
         while not control.stopping.is_set():
             control.beat(Beat())
-            for letter in inlet.letters(UNDER_WAY):
+            for letter in inlet.letters(UNDER_WAY, BEAT_SECONDS):
                 if recorder.took(letter.message):
                     letter.safe()
             recorder.clear_some()

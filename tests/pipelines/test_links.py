@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.links import Door, Letter, Post, knock
+from pipelines.links import Door, Inlet, Letter, Post, knock
 from streamproc.errors import PipelineError
 
 
@@ -98,6 +99,34 @@ def test_no_more_than_the_limit_is_under_way(tmp_path: Path) -> None:
         if not sending.is_alive():
             post.settle(0.05)
     assert post.under_way == 0
+
+
+def test_a_stage_that_is_busy_holds_no_sender_up(tmp_path: Path) -> None:
+    """As when the disk is full: whole tracks go on to the stage, up to the limit, though it takes none."""
+    inlet, heard = Inlet(Door(tmp_path / "door")), list[int]()
+    post = Post(tmp_path / "door", 33, nothing, 10)
+    track = bytes(600_000)
+
+    def send() -> None:
+        for number in range(32):
+            post.send((number, track), partial(heard.append, number))
+
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    sending.join(20)
+    assert not sending.is_alive()
+    assert heard == []
+    letters = inlet.letters(20, 5.0)
+    while len(letters) < 32:
+        letters += inlet.letters(20, 5.0)
+    assert [letter.message[0] for letter in letters] == list(range(32))
+    letters[9].safe()
+    post.settle(5.0)
+    assert heard == list(range(10))
+    letters[-1].safe()
+    assert post.finish(5)
+    assert heard == list(range(32))
+    assert inlet.letters(1, 0.0) == []
 
 
 def test_a_door_that_never_opens_is_said(tmp_path: Path) -> None:
