@@ -1,6 +1,27 @@
 """The archive of coded faces: its schema, its migrations, and `Archive`, the one door to it."""
 
 from storage.archive import Archive
-from storage.records import ArchiveBytes, ArchiveInfo, CameraInfo, SourceEntry, TrackRecord
+from storage.condition import archive_condition, archive_path, require_sound
+from storage.records import (
+    ArchiveBytes,
+    ArchiveCondition,
+    ArchiveInfo,
+    CameraInfo,
+    CodecShare,
+    SourceEntry,
+    TrackRecord,
+)
 
-__all__ = ["Archive", "ArchiveBytes", "ArchiveInfo", "CameraInfo", "SourceEntry", "TrackRecord"]
+__all__ = [
+    "Archive",
+    "ArchiveBytes",
+    "ArchiveCondition",
+    "ArchiveInfo",
+    "CameraInfo",
+    "CodecShare",
+    "SourceEntry",
+    "TrackRecord",
+    "archive_condition",
+    "archive_path",
+    "require_sound",
+]

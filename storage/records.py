@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from streamproc.types import GapRecord, SourceResult
 
@@ -64,3 +65,25 @@ class ArchiveInfo:
     cameras: tuple[CameraInfo, ...]
     bytes: ArchiveBytes
     gaps: tuple[GapRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodecShare:
+    """How many faces a codec wrote."""
+
+    codec_id: str
+    profile: str
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCondition:
+    """An archive's file, its schema's revision and the one of this version, the codecs that wrote it, most faces first,
+    the newest time in it (UTC), and about how many bytes a day are written to it (None: too little to say)."""
+
+    path: Path
+    revision: str
+    newest_revision: str
+    codecs: tuple[CodecShare, ...]
+    newest: datetime | None
+    bytes_a_day: float | None

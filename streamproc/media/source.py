@@ -136,6 +136,11 @@ class VideoSource:
             # This decoder alone hides damage without flagging the frame; told to explode, it refuses the packet.
             context.options = {"err_detect": "explode"}
 
+    @property
+    def codec(self) -> str:
+        """What the video is coded with, FFmpeg's name."""
+        return self._stream.codec_context.name
+
     def _describe(self, first: VideoFrame) -> SourceInfo:
         turns = quarter_turns(first)
         width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
