@@ -18,7 +18,7 @@ _SHORTEST = timedelta(hours=1)
 
 
 def archive_path(url: str) -> Path:
-    """The file that `url` names, whether it is there or not; raises ArchiveError for what is no place for an archive."""
+    """The file that `url` names, be it there or not; raises ArchiveError for what is no place for an archive."""
     path = locate(url)
     require_place(path, create=True)
     return path
@@ -99,7 +99,5 @@ def _faces_a_day(connection: Connection) -> float | None:
     last = connection.execute(select(func.max(Face.time))).scalar()
     if last is None:
         return None
-    faces, first = connection.execute(
-        select(func.count(), func.min(Face.time)).where(Face.time > last - _LATELY)
-    ).one()
+    faces, first = connection.execute(select(func.count(), func.min(Face.time)).where(Face.time > last - _LATELY)).one()
     return None if last - first < _SHORTEST else faces / ((last - first) / timedelta(days=1))

@@ -21,8 +21,8 @@ _PROBE = "h264"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glimpse:
-    """A source's first frame `picture` (H, W, 3) uint8 RGB, as large as the video; its `rate` in frames a second where
-    the source says one, what it is coded with in FFmpeg's words, whether it is black, and how many `seconds` it took."""
+    """A source's first frame, `picture` (H, W, 3) uint8 RGB, as large as the video; its `rate` in frames a second where
+    it says one, what it is coded with in FFmpeg's words, whether it is black, and how many `seconds` it took."""
 
     picture: Image
     rate: float | None
