@@ -7,7 +7,7 @@ stage's place. Frames are not: what a detector that was killed had not finished 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
@@ -21,9 +21,12 @@ from pipelines.links import BROKEN, Door, Letter, Post
 from pipelines.messages import (
     ArchiveState,
     Beat,
+    ClearAsked,
+    Cleared,
     Ended,
     FrameReady,
     GapNews,
+    HiddenForgotten,
     Opened,
     ResumedNews,
     Session,
@@ -33,10 +36,11 @@ from pipelines.messages import (
     TrackArchived,
     WatchedNews,
 )
+from pipelines.site import CHECK_CAMERA
 from pipelines.worker import BEAT_SECONDS, Control
-from storage import Archive
+from storage import Archive, Removed
 from streamproc.config import DetectSettings, EncodeSettings
-from streamproc.errors import ArchiveFull
+from streamproc.errors import ArchiveError, ArchiveFull
 from streamproc.types import SourceResult, Track
 
 UNDER_WAY = 64
@@ -204,6 +208,7 @@ def run_archive(control: Control, door: Path, archive_url: str) -> None:
             for letter in inlet.letters(UNDER_WAY):
                 if recorder.took(letter.message):
                     letter.safe()
+            recorder.clear_some()
 
 
 class Recorder:
@@ -214,6 +219,8 @@ class Recorder:
         self._sources: dict[tuple[Session, str], str] = {}
         """The archive's names of the sessions under way, by what they are coded with."""
         self._full = False
+        self._clearing: Iterator[Removed] | None = None
+        self._cleared = Removed()
 
     def took(self, message: object) -> bool:
         """Whether the message is on the disk; False when it was asked to stop while there was no room for it."""
@@ -239,7 +246,9 @@ class Recorder:
         key = session, codec_id
         if key not in self._sources:
             self._archive.register_codec(codec_id, profile)
-            entry = self._archive.resume_session(session.camera, session.source, session.started_at, codec_id)
+            entry = self._archive.resume_session(
+                session.camera, session.source, session.started_at, codec_id, hidden=session.camera == CHECK_CAMERA
+            )
             self._sources[key] = entry.id
         return self._sources[key]
 
@@ -260,3 +269,33 @@ class Recorder:
                     self._archive.begin_gap(camera, at, reason, detail)
             case WatchedNews(camera, until):
                 self._archive.watched(camera, until)
+            case HiddenForgotten(camera, before):
+                self._archive.forget_hidden(camera, before)
+                self._sources.clear()  # one under way may have been among them: it is begun again
+            case ClearAsked(pictures_before, faces_before):
+                self._clearing, self._cleared = self._archive.clear(pictures_before, faces_before), Removed()
+
+    def clear_some(self) -> None:
+        """Nothing; a step of the clearance that was asked for is done, if there is one left."""
+        if self._clearing is None:
+            return
+        try:
+            step = next(self._clearing, None)
+        except ArchiveError as error:
+            self._end_clearing(f"Clearing up stopped: {error}")
+            return
+        if step is not None:
+            self._cleared += step
+        elif self._cleared == Removed():
+            self._clearing = None
+        else:
+            removed = self._cleared
+            self._end_clearing(
+                f"Cleared up: {removed.tracks} tracks of {removed.faces} faces and {removed.pictures} pictures were "
+                f"over their time; the archive uses their {removed.bytes / 2**20:.1f} MiB again."
+            )
+
+    def _end_clearing(self, sentence: str) -> None:
+        self._clearing = None
+        self._sources.clear()  # sessions without tracks went as well
+        self._control.send(Cleared(sentence))

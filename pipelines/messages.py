@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from streamproc.media.hours import ALWAYS, Hours
 from streamproc.types import CodedTrack, FrameTime, GapReason, SourceResult, Track, Transport
 
 
@@ -27,6 +28,8 @@ class CameraJob:
     uri: str = field(repr=False)
     source: str
     transport: Transport
+    hours: Hours = field(default=ALWAYS, compare=False)
+    """When it records; no part of what makes a camera another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,22 @@ class WatchedNews:
     until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenForgotten:
+    """What a hidden camera saw in sessions that began before that time is of no use any more."""
+
+    camera: str
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAsked:
+    """Pictures of faces seen before the one time and tracks that ended before the other shall go; None: none."""
+
+    pictures_before: datetime | None
+    faces_before: datetime | None
+
+
 Downstream: TypeAlias = Opened | TrackFound | CodecReady | TrackCoded | Ended
 
 # To the supervisor
@@ -233,6 +252,22 @@ class TrackArchived:
 
     camera: str
     faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What a clearance came to, in a sentence; nothing is said of one that found nothing."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDone:
+    """Whether the known face was found again, what is wrong where it was not, and after how many seconds."""
+
+    well: bool
+    detail: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,34 +2,37 @@
 unnoticed: each is started anew, and what nobody could see meanwhile goes into the ledger of gaps.
 """
 
-import queue
 import signal
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from pipelines.children import Child
-from pipelines.links import Post
 from pipelines.messages import (
     ArchiveState,
     CameraBeat,
     CameraJob,
     CameraState,
+    Cleared,
     GapNews,
     ResumedNews,
     TrackArchived,
     WatchedNews,
 )
+from pipelines.schedule import Schedule
+from pipelines.site import Site
+from pipelines.telling import Ledger
+from pipelines.watched import Stage as Stage
+from pipelines.watched import Watched as Watched
 from streamproc.config import Settings
 from streamproc.errors import ConfigError, PipelineError
+from streamproc.media.hours import ALWAYS
 from streamproc.types import GapReason
 
 LISTEN_SECONDS = 0.25
@@ -51,35 +54,7 @@ class LiveEntries:
     detect: str = "pipelines.live_stages:run_detect"
     encode: str = "pipelines.live_stages:run_encode"
     archive: str = "pipelines.live_stages:run_archive"
-
-
-@dataclass(slots=True)
-class Watched:
-    """A camera and the process that watches it."""
-
-    job: CameraJob
-    child: Child | None = None
-    state: CameraState | None = None
-    beat: CameraBeat = field(default_factory=lambda: CameraBeat(0, 0, 0, None))
-    restarts: int = 0
-    tracks: int = 0
-    faces: int = 0
-    told: float = 0.0
-
-    @property
-    def live(self) -> bool:
-        """Whether it gives usable video."""
-        return self.child is not None and self.state is not None and self.state.reason is None
-
-
-@dataclass(slots=True)
-class Stage:
-    """A stage and its ends, monotonic seconds."""
-
-    name: str
-    child: Child
-    ends: deque[float] = field(default_factory=deque)
-    restarts: int = 0
+    check: str = "pipelines.known_face:run"
 
 
 class Service:
@@ -91,10 +66,10 @@ class Service:
         settings: Settings,
         jobs: Sequence[CameraJob],
         log: Callable[[str], None],
-        reload: Callable[[], Sequence[CameraJob]] | None = None,
+        reload: Callable[[], Site] | None = None,
         entries: LiveEntries | None = None,
     ) -> None:
-        """`log` gets a line for whatever happens; `reload` gives the cameras when `ask_reload` was called."""
+        """`log` gets a line for whatever happens; `reload` reads the site again when `ask_reload` was called."""
         self._archive_url, self._settings, self._log = archive_url, settings, log
         self._entries = entries or LiveEntries()
         self._folder = tempfile.TemporaryDirectory(prefix="streamproc-", ignore_cleanup_errors=True)
@@ -103,12 +78,14 @@ class Service:
         self.stages: dict[str, Stage] = {}
         self.cameras = {job.camera: Watched(job) for job in jobs}
         self.archive = ArchiveState(True, "")
-        self._ledger = _Ledger(self._door("archive"))
+        self._ledger = Ledger(self._door("archive"))
+        self._schedule = Schedule(settings, log, self._ledger.enter, self._keep_hours, self._checking)
 
     def troubles(self) -> list[str]:
         """A sentence for everything that is wrong with the service itself; what cameras suffer is in the ledger."""
         wrong = [f"The {stage.name} stage is starting." for stage in self.stages.values() if not stage.child.spoke]
         wrong += [] if self.archive.well else [self.archive.detail]
+        wrong += self._schedule.troubles()
         return wrong if len(self.stages) == len(STAGES) else ["The service is starting.", *wrong]
 
     def stop(self) -> None:
@@ -127,29 +104,37 @@ class Service:
         try:
             for name in STAGES:
                 self.stages[name] = Stage(name, self._started(name))
+            self._schedule.begin()
             while not self._stopping.is_set():
                 self._read_again()
                 for camera in self.cameras.values():
-                    if camera.child is None:
+                    if camera.child is None and camera.open:
                         camera.child = self._watching(camera.job)
                 self._listen(LISTEN_SECONDS)
                 self._check_stages()
                 self._check_cameras()
+                up = all(stage.child.spoke for stage in self.stages.values())
+                self._schedule.turn([camera.seen() for camera in self.cameras.values()], up)
+            self._schedule.end()
             self._drain()
         finally:
+            self._schedule.end()
             for child in self._children():
                 child.end()
             self._folder.cleanup()
 
     def _read_again(self) -> None:
-        """Nothing; if it was asked for, the configuration's cameras are the cameras. A wrong one changes nothing."""
+        """Nothing; if it was asked for, cameras and jobs are the configuration's. A wrong one changes nothing."""
         if self._reload is None or not self._changed.is_set():
             return
         self._changed.clear()
         try:
-            self._change(self._reload())
+            site = self._reload()
         except ConfigError as error:
             self._log(f"{error} The cameras stay as they are.")
+            return
+        self._change(site.jobs)
+        self._schedule.settle(site.settings)
 
     def _change(self, jobs: Sequence[CameraJob]) -> None:
         """Nothing; these are the cameras from now on. Those that stay as they are notice nothing."""
@@ -161,7 +146,22 @@ class Service:
                 self._ledger.enter(WatchedNews(name, None))
                 del self.cameras[name]
         for name, job in wanted.items():
-            self.cameras.setdefault(name, Watched(job))
+            # Other hours do not make it another camera.
+            self.cameras.setdefault(name, Watched(job)).job = job
+
+    def _keep_hours(self) -> None:
+        """Nothing; cameras outside their recording hours are closed, others are open."""
+        now = _now()
+        for camera in self.cameras.values():
+            was, camera.open = camera.open, camera.job.hours.open_at(now)
+            if camera.open and not was and camera.state is not None:
+                # What is found out from now on did not begin while it was closed.
+                camera.state = replace(camera.state, since=now)
+            if not camera.open:
+                self._end_camera(camera)
+                self._blind(camera, CameraState(GapReason.CLOSED, now, "It is outside its recording hours."))
+                camera.beat = replace(camera.beat, newest=None)
+                self._watched(camera, now)
 
     def _door(self, name: str) -> Path:
         return Path(self._folder.name) / name
@@ -177,12 +177,18 @@ class Service:
     def _watching(self, job: CameraJob) -> Child:
         settings = self._settings
         name = f"camera {job.camera}"
+        job = replace(job, hours=ALWAYS)  # which are none of its business
         return Child(name, self._entries.camera, 1, self._door("detect"), job, settings.service, settings.capture)
+
+    def _checking(self) -> Child:
+        door, url = self._door("detect"), self._archive_url
+        return Child("known-face check", self._entries.check, 1, door, url, self._settings)
 
     def _children(self) -> list[Child]:
         return [
             *(camera.child for camera in self.cameras.values() if camera.child),
             *(stage.child for stage in self.stages.values()),
+            *([self._schedule.check.child] if self._schedule.check.child else []),
         ]
 
     def _listen(self, timeout: float) -> None:
@@ -201,16 +207,20 @@ class Service:
                 self._blind(camera, message)
             case CameraBeat():
                 camera.beat = message
-                if camera.state is not None and time.monotonic() - camera.told > WATCHED_SECONDS:
-                    camera.told = time.monotonic()
-                    seen = message.newest if camera.live and message.newest else _now()
-                    self._ledger.enter(WatchedNews(camera.job.camera, seen))
+                self._watched(camera, message.newest if camera.live and message.newest else _now())
+
+    def _watched(self, camera: Watched, seen: datetime) -> None:
+        if camera.state is not None and time.monotonic() - camera.told > WATCHED_SECONDS:
+            camera.told = time.monotonic()
+            self._ledger.enter(WatchedNews(camera.job.camera, seen))
 
     def _hear_stage(self, message: Any) -> None:
         match message:
             case TrackArchived(name, faces) if name in self.cameras:
                 self.cameras[name].tracks += 1
                 self.cameras[name].faces += faces
+            case Cleared(detail):
+                self._log(detail)
             case ArchiveState():
                 self.archive = message
                 self._log("The archive can be written to again." if message.well else message.detail)
@@ -269,6 +279,7 @@ class Service:
             self._log(f"The {stage.name} stage {why}; it is started anew.")
             child.end()
             stage.child = self._started(stage.name)
+            self._schedule.stage_restarted(stage.name)
 
     def _hangs(self, child: Child, patience: float) -> bool:
         return time.monotonic() - child.heard > (patience if child.spoke else max(patience, START_UP))
@@ -290,36 +301,6 @@ class Service:
             if child.exit_code != 0:
                 why = "took too long" if child.exit_code is None else child.last_words()
                 self._log(f"The {name} stage {why}; what it had under way is lost.")
-
-
-News: TypeAlias = ResumedNews | GapNews | WatchedNews
-
-
-class _Ledger:
-    """Tells the archive of gaps, from a thread of its own: the supervisor waits for nobody."""
-
-    def __init__(self, door: Path) -> None:
-        self._door = door
-        self._news: queue.Queue[News | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._tell, daemon=True)
-        self._thread.start()
-
-    def enter(self, news: News) -> None:
-        """Nothing; the news is on its way."""
-        self._news.put(news)
-
-    def finish(self, seconds: float) -> None:
-        """Nothing; all news was told, or the time is up."""
-        self._news.put(None)
-        self._thread.join(seconds)
-
-    def _tell(self) -> None:
-        post = Post(self._door, 256, lambda: None, float("inf"))
-        with suppress(OSError):
-            while (news := self._news.get()) is not None:
-                post.send(news)
-                post.settle(0.0)
-            post.finish(60.0)
 
 
 def watch(service: Service) -> None:

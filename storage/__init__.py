@@ -8,6 +8,7 @@ from storage.records import (
     ArchiveInfo,
     CameraInfo,
     CodecShare,
+    Removed,
     SourceEntry,
     TrackRecord,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "ArchiveInfo",
     "CameraInfo",
     "CodecShare",
+    "Removed",
     "SourceEntry",
     "TrackRecord",
     "archive_condition",

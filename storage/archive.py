@@ -14,9 +14,9 @@ from types import TracebackType
 
 from sqlalchemy import Connection, Engine
 
-from storage import ledger, reading, writing
+from storage import ledger, reading, retention, writing
 from storage.opening import open_archive
-from storage.records import ArchiveInfo, SourceEntry, TrackRecord
+from storage.records import ArchiveInfo, Removed, SourceEntry, TrackRecord
 from storage.sqlite import explained, file_bytes
 from streamproc.types import BaseLayers, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
@@ -67,10 +67,17 @@ class Archive:
         with self._writing() as connection:
             return writing.begin_source(connection, camera, source, content_hash, started_at, codec_id)
 
-    def resume_session(self, camera: str, source: str, started_at: datetime, codec_id: str) -> SourceEntry:
-        """The entry of a live camera's session, which goes on where it was, or begins."""
+    def resume_session(
+        self, camera: str, source: str, started_at: datetime, codec_id: str, *, hidden: bool = False
+    ) -> SourceEntry:
+        """The entry of a live camera's session, which goes on where it was, or begins.
+
+        A camera that was not there and is to be `hidden` is spoken of only to who asks for it by its name.
+        """
         with self._writing() as connection:
-            return writing.begin_source(connection, camera, source, None, started_at, codec_id, resume=True)
+            return writing.begin_source(
+                connection, camera, source, None, started_at, codec_id, resume=True, hidden=hidden
+            )
 
     def finish_session(self, camera: str, source: str, started_at: datetime, result: SourceResult) -> None:
         """Nothing; the session is complete. One that archived nothing has left no trace."""
@@ -90,6 +97,22 @@ class Archive:
         """Nothing; the source is complete with this result, and holds the tracks of its last generation alone."""
         with self._writing() as connection:
             writing.finish_source(connection, source_id, result)
+
+    # Clearing up
+
+    def clear(self, pictures_before: datetime | None, faces_before: datetime | None) -> Iterator[Removed]:
+        """What each step removed: enhancement layers of faces seen before the one time, tracks that ended before the
+        other, with all that belongs to them; None: nothing of the kind.
+
+        A step is one small transaction, so that others can write between two. Whoever is killed between them begins
+        again. Search needs none of the pictures. The file does not shrink, the room is used again.
+        """
+        return retention.clear(self._writing, pictures_before, faces_before)
+
+    def forget_hidden(self, camera: str, before: datetime) -> Removed:
+        """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
+        with self._writing() as connection:
+            return retention.forget_hidden(connection, camera, before)
 
     # The ledger of gaps
 

@@ -169,12 +169,14 @@ def tracks(
 
 
 def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -> ArchiveInfo:
-    """What the archive holds, counted now; `file_bytes` and `gaps` are handed through."""
+    """What the archive holds, counted now, without hidden cameras; `file_bytes` and `gaps` are handed through."""
+    shown = of_cameras(connection, (), Track.camera_key)
     per_face = select(Face.camera_key, func.count()).group_by(Face.camera_key)
     faces_of = dict(connection.execute(per_face).all())
     seen = (
         select(Camera.key, Camera.name, func.count(Track.key), func.min(Track.started_at), func.max(Track.ended_at))
         .join_from(Camera, Track, isouter=True)
+        .where(~Camera.hidden)
         .group_by(Camera.key, Camera.name)
         .order_by(Camera.name)
     )
@@ -185,11 +187,11 @@ def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -
     return ArchiveInfo(
         faces=sum(camera.faces for camera in cameras),
         tracks=sum(camera.tracks for camera in cameras),
-        identities=connection.execute(select(func.count(distinct(Track.identity_id)))).scalar_one(),
+        identities=connection.execute(select(func.count(distinct(Track.identity_id))).where(*shown)).scalar_one(),
         cameras=cameras,
         bytes=ArchiveBytes(
-            base=_payload_bytes(connection, BaseLayer.payload),
-            enhancement=_payload_bytes(connection, EnhancementLayer.payload),
+            base=_payload_bytes(connection, BaseLayer),
+            enhancement=_payload_bytes(connection, EnhancementLayer),
             index=index_bytes(connection),
             file=file_bytes,
         ),
@@ -197,18 +199,24 @@ def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -
     )
 
 
-def _payload_bytes(connection: Connection, payload: Any) -> int:
-    return int(connection.execute(select(func.coalesce(func.sum(func.length(payload)), 0))).scalar_one())
+def _payload_bytes(connection: Connection, layer: type[BaseLayer] | type[EnhancementLayer]) -> int:
+    """All cameras' bytes less those of the hidden ones: theirs are a few rows, found by an index."""
+    payloads = select(func.coalesce(func.sum(func.length(layer.payload)), 0))
+    hidden = payloads.join_from(Face, layer).join(Camera, Camera.key == Face.camera_key).where(Camera.hidden)
+    return int(connection.execute(payloads).scalar_one()) - int(connection.execute(hidden).scalar_one())
 
 
 def of_cameras(connection: Connection, cameras: Sequence[str], column: Any) -> list[ColumnElement[bool]]:
-    """The condition that `column` is one of the cameras' keys, none where no camera is named; UnknownRecord."""
+    """The condition that `column` is one of the cameras' keys, or, where no camera is named, no hidden one's, if there
+    are such; UnknownRecord."""
+    rows = connection.execute(select(Camera.name, Camera.key, Camera.hidden).order_by(Camera.name)).all()
     if not cameras:
-        return []
-    known = dict(connection.execute(select(Camera.name, Camera.key).order_by(Camera.name)).all())
+        hidden = [row.key for row in rows if row.hidden]
+        return [column.not_in(hidden)] if hidden else []
+    known = {row.name: row.key for row in rows}
     for name in cameras:
         if name not in known:
-            names = ", ".join(known) or "none yet"
+            names = ", ".join(row.name for row in rows if not row.hidden) or "none yet"
             raise UnknownRecord(f"The archive has no camera '{name}': its cameras are {names}.")
     return [column.in_([known[name] for name in cameras])]
 

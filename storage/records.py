@@ -56,6 +56,25 @@ class ArchiveBytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """What a step of a clearance took out of the archive; `pictures` are enhancement layers, `bytes` payloads."""
+
+    pictures: int = 0
+    tracks: int = 0
+    faces: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Removed") -> "Removed":
+        """Both together."""
+        return Removed(
+            self.pictures + other.pictures,
+            self.tracks + other.tracks,
+            self.faces + other.faces,
+            self.bytes + other.bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveInfo:
     """What the archive holds; `gaps` in the order they began."""
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Insert, delete, func, insert, select, update
 from storage.reading import source_result
 from storage.records import SourceEntry
 from storage.schema import BaseLayer, Camera, Codec, EnhancementLayer, Face, Source, Track
-from streamproc.errors import CorruptCode, UnknownRecord
+from streamproc.errors import ArchiveError, CorruptCode, UnknownRecord
 from streamproc.types import CodedFace, CodedTrack, SourceResult
 
 _COUNTS = ("frames", "corrupt", "detections", "tracks", "archived", "seconds", "error")
@@ -34,9 +34,13 @@ def begin_source(
     codec_id: str,
     *,
     resume: bool = False,
+    hidden: bool = False,
 ) -> SourceEntry:
     """The source's entry; unless it is complete in this codec, a new generation of it has begun, or, with `resume`,
-    goes on."""
+    goes on. A camera that was not there is `hidden` from now on; ArchiveError for a hidden one that is taken for a
+    place."""
+    if not hidden and connection.execute(select(Camera.key).where(Camera.name == camera, Camera.hidden)).first():
+        raise ArchiveError(f"The camera '{camera}' is the service's own in this archive: give yours another name.")
     source_id = _source_id(camera, name, content_hash, started_at)
     codec_key = _codec_key(connection, codec_id)
     row = connection.execute(select(Source.__table__).where(Source.id == source_id)).one_or_none()
@@ -48,7 +52,8 @@ def begin_source(
         connection.execute(update(Source).where(Source.key == row.key).values(values))
     else:
         values |= {"id": source_id, "content_hash": content_hash, "generation": 1} | _counts(SourceResult(camera, name))
-        connection.execute(insert(Source).values(camera_key=key_of_camera(connection, camera), **values))
+        camera_key = key_of_camera(connection, camera, hidden)
+        connection.execute(insert(Source).values(camera_key=camera_key, **values))
     return SourceEntry(source_id, False, None)
 
 
@@ -154,10 +159,10 @@ def _codec_key(connection: Connection, codec_id: str) -> int:
     return key
 
 
-def key_of_camera(connection: Connection, name: str) -> int:
-    """The camera's key; one that was not there is now."""
+def key_of_camera(connection: Connection, name: str, hidden: bool = False) -> int:
+    """The camera's key; one that was not there is now, and `hidden` or not."""
     key = connection.execute(select(Camera.key).where(Camera.name == name)).scalar_one_or_none()
-    return _added(connection, insert(Camera).values(name=name)) if key is None else key
+    return _added(connection, insert(Camera).values(name=name, hidden=hidden)) if key is None else key
 
 
 def _added(connection: Connection, statement: Insert) -> int:

@@ -89,6 +89,8 @@ class CameraSettings(Section):
     """Its address; ${NAME} in it stands for what the environment or the file of secrets has under that name."""
     transport: Transport = "tcp"
     """What RTSP comes over."""
+    hours: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """When it records, like "mon-fri 07:00-19:00" or "sat 22:00-02:00"; none: always."""
 
 
 class ServiceSettings(Section):
@@ -110,6 +112,21 @@ class ServiceSettings(Section):
     """Where /metrics and /healthz answer: this machine alone, or 0.0.0.0 for all."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = 9180
     """Their port; null: they do not."""
+    timezone: str | None = None
+    """IANA name of the zone that hours are given in; null: the machine's."""
+    check: Annotated[float, Field(ge=10)] | None = 300.0
+    """Seconds between two known faces sent through the whole path; null: none is, and health does not ask for it."""
+    statistics: Annotated[float, Field(ge=1)] | None = 3600.0
+    """Seconds between two lines of statistics a camera in the log; null: none."""
+
+
+class RetentionSettings(Section):
+    """What the service takes out of the archive, once a day."""
+
+    enhancement_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which a face's picture goes; search needs none. null: never."""
+    faces_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which a track goes with all that is known of it; null: never."""
 
 
 class SearchSettings(Section):
@@ -127,6 +144,7 @@ class Settings(Section):
     encode: EncodeSettings = EncodeSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     service: ServiceSettings = ServiceSettings()
+    retention: RetentionSettings = RetentionSettings()
     cameras: Annotated[tuple[CameraSettings, ...], Field(strict=False)] = ()
     search: SearchSettings = SearchSettings()
 

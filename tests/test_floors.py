@@ -63,6 +63,8 @@ LIGHT = [
     "pipelines.detect",
     "pipelines.encode",
     "pipelines.worker",
+    "pipelines.service",
+    "pipelines.known_face",
     "pipelines.cli.app",
     "streamproc.faces.finder",
     "streamproc.faces.track",

@@ -23,26 +23,25 @@ def run(
         from datetime import UTC, datetime
 
         from pipelines.service import Service, watch
-        from pipelines.site import camera_jobs
+        from pipelines.site import read_site
         from storage import Archive
-        from streamproc import config as settings_file
         from streamproc.errors import ConfigError
         from streamproc.media.naming import redact
 
         def log(line: str) -> None:
             err.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ} {line}", markup=False, highlight=False, soft_wrap=True)
 
-        settings = settings_file.load(config)
+        site = read_site(config)
+        settings, jobs = site.settings, site.jobs
         url = archive or settings.service.archive
         if url is None:
             raise ConfigError("No archive was named: give --archive, or service.archive in the configuration.")
-        jobs = camera_jobs(settings, config.parent)
         if not jobs:
             raise ConfigError(f"{config} names no cameras: list them under 'cameras', each with a name and a uri.")
         with Archive.open(url, create=True):
             pass
         log(f"Watching {len(jobs)} camera{'' if len(jobs) == 1 else 's'} into {redact(url)}.")
-        service = Service(url, settings, jobs, log, lambda: camera_jobs(settings_file.load(config), config.parent))
+        service = Service(url, settings, jobs, log, lambda: read_site(config))
         if settings.service.metrics_port is not None:
             from pipelines.metrics import serve
 

@@ -23,7 +23,7 @@ SERVER = Path(__file__).parents[1] / "media" / "live_server.py"
 SYSTEM_PYTHON = shutil.which("python3", path=os.defpath)
 NEEDS = "from gi import require_version as need; need('Gst', '1.0'); need('GstRtspServer', '1.0')"
 FAKES = LiveEntries(detect="fake_live:find", encode="fake_live:code")
-SETTINGS = Settings(service=ServiceSettings(silent=2.0, frozen=4.0, retry=1.0))
+SETTINGS = Settings(service=ServiceSettings(silent=2.0, frozen=4.0, retry=1.0, check=None))
 
 
 class Server:

@@ -16,6 +16,7 @@ import pytest
 from pipelines.messages import ArchiveState, CameraJob
 from pipelines.metrics import serve
 from pipelines.service import LiveEntries, Service
+from pipelines.site import Site
 from storage import Archive
 from streamproc.config import ServiceSettings, Settings, SupervisorSettings
 from streamproc.types import GapReason, GapRecord
@@ -26,7 +27,9 @@ FAKES = LiveEntries(
     encode="fake_live:code",
     archive="fake_live:tight_archive",
 )
-SETTINGS = Settings(service=ServiceSettings(silent=1.5), supervisor=SupervisorSettings(silence=8.0, stop=10.0))
+SETTINGS = Settings(
+    service=ServiceSettings(silent=1.5, check=None), supervisor=SupervisorSettings(silence=8.0, stop=10.0)
+)
 
 
 def job(name: str, asked: str = "") -> CameraJob:
@@ -36,13 +39,21 @@ def job(name: str, asked: str = "") -> CameraJob:
 class Running:
     """A service in a thread, its log, and how it ended."""
 
-    def __init__(self, archive: Path, jobs: Sequence[CameraJob], settings: Settings = SETTINGS) -> None:
-        self.archive, self.jobs = archive, list(jobs)
+    def __init__(
+        self,
+        archive: Path,
+        jobs: Sequence[CameraJob],
+        settings: Settings = SETTINGS,
+        entries: LiveEntries = FAKES,
+    ) -> None:
+        self.archive, self.jobs, self.settings = archive, list(jobs), settings
         with Archive.open(str(archive), create=True):
             pass
         self.log: list[str] = []
         self.failure: BaseException | None = None
-        self.service = Service(str(archive), settings, jobs, self.log.append, lambda: self.jobs, FAKES)
+        self.service = Service(
+            str(archive), settings, jobs, self.log.append, lambda: Site(self.settings, self.jobs), entries
+        )
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 

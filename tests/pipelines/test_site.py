@@ -1,12 +1,15 @@
 """A site's cameras out of its configuration, and what is said when that is wrong; secrets are in no sentence."""
 
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.site import camera_jobs
+from pipelines.site import camera_jobs, read_site
 from streamproc import config
 from streamproc.errors import ConfigError
 
@@ -55,6 +58,37 @@ def test_a_broken_file_of_secrets_is_not_repeated(tmp_path: Path) -> None:
         camera_jobs(settings, tmp_path)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_hours_are_of_the_site_s_zone(tmp_path: Path) -> None:
+    site = read_site(
+        written(
+            tmp_path,
+            "service: {timezone: America/New_York}\n"
+            "cameras:\n- {name: gate, uri: a, hours: ['mon-fri 07:00-19:00']}\n- {name: yard, uri: b}\n",
+        )
+    )
+    gate, yard = site.jobs
+    monday = datetime(2026, 11, 2, tzinfo=UTC)
+    assert [gate.hours.open_at(monday + timedelta(hours=hour)) for hour in (11, 12, 23)] == [False, True, True]
+    assert yard.hours.open_at(monday)
+    assert gate == replace(gate, hours=yard.hours), "other hours make no other camera"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cameras: [{name: gate, uri: a, hours: ['7-19']}]", "The hours '7-19' of camera 'gate' cannot be read"),
+        ("service: {timezone: Mars}\ncameras: [{name: gate, uri: a}]", "There is no time zone 'Mars'"),
+        ("cameras: [{name: known-face check, uri: a}]", "No camera may be called 'known-face check'"),
+        ("cameras: [{name: gate, uri: a, hours: 07:00-19:00}]", "cameras.0.hours"),
+        ("service: {check: 1}", "service.check"),
+        ("retention: {faces_days: 0}", "retention.faces_days"),
+    ],
+)
+def test_hours_and_jobs_that_are_wrong(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        read_site(written(tmp_path, text))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""The known-face check as the supervisor sees it: a process now and then, and how the last one went."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from pipelines.children import Child
+from pipelines.messages import CheckDone
+
+LIMIT_SECONDS = 240.0
+"""The process has limits of its own; this one is for the process."""
+STALE = 2.2
+"""Intervals after which the last check says nothing any more."""
+
+
+class KnownFaceCheck:
+    """Runs one check at a time."""
+
+    def __init__(
+        self, start: Callable[[], Child], log: Callable[[str], None], steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`start` gives a new process; `steady` seconds that are never set."""
+        self._start, self._log, self._steady = start, log, steady
+        self.child: Child | None = None
+        self.last: CheckDone | None = None
+        self._asked = False
+        self._begun = self._ended = 0.0
+        self._at = datetime.now(UTC)
+
+    def ask(self) -> None:
+        """Nothing; a check begins as soon as it can. One that runs already is the one asked for."""
+        self._asked = self.child is None
+
+    def ask_anew(self) -> None:
+        """Nothing; a check that runs is of no use any more, another one begins."""
+        self.end()
+        self._asked = True
+
+    def turn(self, up: bool) -> datetime | None:
+        """When a check that has just come to its end began; None where none has. `up`: all stages are there."""
+        if self.child is None:
+            if self._asked and up:
+                self._asked, self._begun, self._at = False, self._steady(), datetime.now(UTC)
+                self.child = self._start()
+            return None
+        done = next((message for message in self.child.messages() if isinstance(message, CheckDone)), None)
+        running = self._steady() - self._begun
+        if done is None and self.child.exit_code is not None:
+            done = CheckDone(False, f"The process of the known-face check {self.child.last_words()}.", running)
+        if done is None and running > LIMIT_SECONDS:
+            done = CheckDone(False, f"The known-face check gave no answer for {running:.0f} s.", running)
+        if done is None:
+            return None
+        self.end()
+        if not done.well:
+            self._log(f"The known-face check failed: {done.detail}")
+        elif self.last is None or not self.last.well:
+            self._log(f"The known face was found again after {done.seconds:.1f} s.")
+        self._ended, self.last = self._steady(), done
+        return self._at
+
+    def troubles(self, interval: float) -> list[str]:
+        """A sentence where the last check failed, or is too old for one every `interval` seconds, or was none."""
+        last = self.last
+        if last is None:
+            return ["No known-face check has been made yet."]
+        if not last.well:
+            return [last.detail]
+        age = self._steady() - self._ended
+        return [f"The last known-face check was {age / 60:.0f} minutes ago."] if age > STALE * interval else []
+
+    def end(self) -> None:
+        """Nothing; no process of it runs."""
+        if self.child is not None:
+            self.child.end()
+            self.child = None

@@ -1,0 +1,102 @@
+"""What the service does by the clock: the scheduler says when, the supervisor's loop does it, here."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from pipelines.checking import KnownFaceCheck
+from pipelines.children import Child
+from pipelines.jobs import Due, Jobs
+from pipelines.messages import ClearAsked, HiddenForgotten
+from pipelines.site import CHECK_CAMERA, local_zone
+from pipelines.statistics import Seen, Statistics
+from streamproc.config import RetentionSettings, Settings
+from streamproc.errors import StreamprocError
+
+
+class Schedule:
+    """The jobs of one service."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Callable[[str], None],
+        tell: Callable[[ClearAsked | HiddenForgotten], None],
+        keep_hours: Callable[[], None],
+        start_check: Callable[[], Child],
+    ) -> None:
+        """`tell` gives a message to the archive, `keep_hours` opens and closes cameras, `start_check` starts a check's
+        process."""
+        self._settings, self._log, self._tell, self._keep_hours = settings, log, tell, keep_hours
+        self._jobs = Jobs()
+        self._statistics = Statistics()
+        self.check = KnownFaceCheck(start_check, log)
+
+    def begin(self) -> None:
+        """Nothing; what is done at the start is done, or comes as soon as it can."""
+        self._jobs.begin()
+        self._jobs.plan(self._settings.service, local_zone(self._settings))
+        self._do(Due.HOURS)
+        self._do(Due.CHECK)
+        self._do(Due.CLEARANCE)
+
+    def end(self) -> None:
+        """Nothing; nothing becomes due any more, and no check runs."""
+        self._jobs.end()
+        self.check.end()
+
+    def settle(self, settings: Settings) -> None:
+        """Nothing; these settings count from now on."""
+        before, self._settings = self._settings, settings
+        self._jobs.plan(settings.service, local_zone(settings))
+        self._do(Due.HOURS)
+        if before.service.check is None:
+            self._do(Due.CHECK)
+        if before.retention != settings.retention:
+            self._do(Due.CLEARANCE)
+
+    def turn(self, cameras: list[Seen], up: bool) -> None:
+        """Nothing; what is due is done. `up`: all stages are there."""
+        self._statistics.see(cameras, time.monotonic())
+        for due in self._jobs.taken():
+            try:
+                self._do(due)
+            except (StreamprocError, OSError) as error:
+                self._log(f"The job '{due}' failed, and is done again when it is due: {error}")
+        began = self.check.turn(up)
+        if began is not None:
+            # Those before are of no use any more; this one stays, for whoever wants to look into it.
+            self._tell(HiddenForgotten(CHECK_CAMERA, began))
+
+    def stage_restarted(self, name: str) -> None:
+        """Nothing; what the stage may have had under way for a job is begun anew."""
+        if self._settings.service.check is not None:
+            self.check.ask_anew()
+        if name == "archive":
+            self._do(Due.CLEARANCE)
+
+    def troubles(self) -> list[str]:
+        """A sentence where the known face was not found, or was not looked for in time."""
+        interval = self._settings.service.check
+        return [] if interval is None else self.check.troubles(interval)
+
+    def _do(self, due: Due) -> None:
+        match due:
+            case Due.HOURS:
+                self._keep_hours()
+            case Due.CHECK:
+                if self._settings.service.check is not None:
+                    self.check.ask()
+            case Due.STATISTICS:
+                for line in self._statistics.lines():
+                    self._log(line)
+            case Due.CLEARANCE:
+                if (asked := _clearance(self._settings.retention, datetime.now(UTC))) is not None:
+                    self._tell(asked)
+
+
+def _clearance(settings: RetentionSettings, now: datetime) -> ClearAsked | None:
+    days = (settings.enhancement_days, settings.faces_days)
+    if days == (None, None):
+        return None
+    return ClearAsked(*(None if count is None else now - timedelta(days=count) for count in days))

@@ -1,0 +1,102 @@
+"""What the archive stage does with what it is told by the clock: forget checks, clear up, in small steps."""
+
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.live_stages import Recorder
+from pipelines.messages import ClearAsked, Cleared, HiddenForgotten, Session, SessionCoded, SessionEnded
+from pipelines.site import CHECK_CAMERA
+from storage import Archive, Removed
+from streamproc.errors import ArchiveFull
+from streamproc.types import CodedFace, CodedTrack, FaceCode, FrameTime, SourceResult
+
+START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+CODEC = "c0dec0000000001"
+
+
+def made_track(ordinal: int) -> CodedTrack:
+    """A track of three faces."""
+    at = START + timedelta(minutes=ordinal)
+    code = FaceCode(CODEC, b"base %d" % ordinal, b"picture")
+    points = ((1.0, 2.0),) * 5
+    face = CodedFace(FrameTime(0, 0, Fraction(1, 6), at), (0, 0, 9, 9), points, 0.9, 0.5, code, zlib.crc32(code.base))
+    return CodedTrack(ordinal, at, at, 3, (face,) * 3)
+
+
+class Said:
+    """What the archive stage says upwards."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+
+    def send(self, message: object) -> None:
+        self.said.append(message)
+
+
+def recorder(folder: Path, said: Said) -> tuple[Archive, Recorder]:
+    archive = Archive.open(str(folder / "a.db"), create=True)
+    control: Any = said
+    return archive, Recorder(archive, control)
+
+
+def test_a_session_that_was_forgotten_while_it_lasts_goes_on(tmp_path: Path) -> None:
+    """Of a check that was too slow more may come after the next one's end."""
+    archive, writer = recorder(tmp_path, Said())
+    session = Session(CHECK_CAMERA, "known", START)
+    for ordinal in range(2):
+        assert writer.took(SessionCoded(session, CODEC, "default", made_track(ordinal)))
+        assert writer.took(HiddenForgotten(CHECK_CAMERA, START + timedelta(days=1)))
+        assert archive.tracks([CHECK_CAMERA]) == []
+    assert writer.took(SessionEnded(session, SourceResult(CHECK_CAMERA, "known")))
+
+
+def test_clearing_up_goes_a_step_at_a_time_and_says_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.retention.TRACKS_A_STEP", 1)
+    said = Said()
+    archive, writer = recorder(tmp_path, said)
+    session = Session("gate", "rtsp://gate", START)
+    for ordinal in range(3):
+        writer.took(SessionCoded(session, CODEC, "default", made_track(ordinal)))
+    said.said.clear()
+    assert writer.took(ClearAsked(None, START + timedelta(days=1)))
+    for left in (2, 1):
+        writer.clear_some()
+        assert len(archive.tracks()) == left
+    # What comes meanwhile is written; the session's source goes with its last track and is begun again.
+    while not said.said:
+        writer.clear_some()
+    assert said.said == [
+        Cleared(
+            "Cleared up: 3 tracks of 9 faces and 9 pictures were over their time; the archive uses their 0.0 MiB again."
+        )
+    ]
+    writer.took(SessionCoded(session, CODEC, "default", made_track(7)))
+    assert len(archive.tracks()) == 1
+    said.said.clear()
+    writer.took(ClearAsked(START - timedelta(days=1), START - timedelta(days=1)))
+    for _ in range(4):
+        writer.clear_some()
+    assert said.said == [], "nothing was over its time, so nothing is said"
+
+
+def test_clearing_up_that_fails_ends_without_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Said()
+    archive, writer = recorder(tmp_path, said)
+
+    def failing(*_: object) -> Iterator[Removed]:
+        yield Removed(tracks=1)
+        raise ArchiveFull("No room is left for the archive.")
+
+    monkeypatch.setattr(archive, "clear", failing)
+    writer.took(ClearAsked(START, START))
+    for _ in range(3):
+        writer.clear_some()
+    assert said.said == [Cleared("Clearing up stopped: No room is left for the archive.")]
