@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.children import Child
+from pipelines.events import Event, Level, Log, camera_event
 from pipelines.messages import (
     ArchiveState,
     CameraBeat,
@@ -65,11 +66,11 @@ class Service:
         archive_url: str,
         settings: Settings,
         jobs: Sequence[CameraJob],
-        log: Callable[[str], None],
+        log: Log,
         reload: Callable[[], Site] | None = None,
         entries: LiveEntries | None = None,
     ) -> None:
-        """`log` gets a line for whatever happens; `reload` reads the site again when `ask_reload` was called."""
+        """`log` gets an event for whatever happens; `reload` reads the site again when `ask_reload` was called."""
         self._archive_url, self._settings, self._log = archive_url, settings, log
         self._entries = entries or LiveEntries()
         self._folder = tempfile.TemporaryDirectory(prefix="streamproc-", ignore_cleanup_errors=True)
@@ -131,7 +132,8 @@ class Service:
         try:
             site = self._reload()
         except ConfigError as error:
-            self._log(f"{error} The cameras stay as they are.")
+            said = f"{error} The cameras stay as they are."
+            self._log(Event("configuration_wrong", said, Level.ERROR, detail=str(error)))
             return
         self._change(site.jobs)
         self._schedule.settle(site.settings)
@@ -220,10 +222,13 @@ class Service:
                 self.cameras[name].tracks += 1
                 self.cameras[name].faces += faces
             case Cleared(detail):
-                self._log(detail)
+                self._log(Event("cleared", detail))
             case ArchiveState():
                 self.archive = message
-                self._log("The archive can be written to again." if message.well else message.detail)
+                if message.well:
+                    self._log(Event("archive_well", "The archive can be written to again.", stage="archive"))
+                else:
+                    self._log(Event("archive_full", message.detail, Level.ERROR, stage="archive"))
 
     def _blind(self, camera: Watched, state: CameraState) -> None:
         """Nothing; the state is in the ledger and in the log, if it is another than before."""
@@ -238,7 +243,8 @@ class Service:
             self._ledger.enter(ResumedNews(name, state.since))
         if before is not None or state.reason is not None:
             self._ledger.enter(GapNews(name, state.since, state.reason, state.detail))
-        self._log(f"{name}: {state.reason.value}: {state.detail}" if state.reason else f"{name}: live")
+        lasted = None if before is None else (state.since - before.since).total_seconds()
+        self._log(camera_event(name, state.reason, state.detail, lasted))
 
     def _check_cameras(self) -> None:
         for camera in self.cameras.values():
@@ -253,6 +259,8 @@ class Service:
             why = "gave no sign of life and was ended" if code is None else child.last_words()
             since = camera.beat.newest or _now()
             self._blind(camera, CameraState(GapReason.SILENT, since, f"The process that watches it {why}."))
+            said = f"{camera.job.camera}: the process that watches it {why}; it is started anew."
+            self._log(Event("camera_restarted", said, Level.DEBUG, camera=camera.job.camera, detail=why))
             camera.restarts += 1
             self._end_camera(camera)
 
@@ -276,7 +284,8 @@ class Service:
                 raise PipelineError(
                     f"The {stage.name} stage ended {len(stage.ends)} times in {CRASH_SECONDS:.0f} s, last it {why}."
                 )
-            self._log(f"The {stage.name} stage {why}; it is started anew.")
+            said = f"The {stage.name} stage {why}; it is started anew."
+            self._log(Event("stage_restarted", said, Level.WARNING, stage=stage.name, detail=why))
             child.end()
             stage.child = self._started(stage.name)
             self._schedule.stage_restarted(stage.name)
@@ -300,7 +309,8 @@ class Service:
                 self._listen(LISTEN_SECONDS)
             if child.exit_code != 0:
                 why = "took too long" if child.exit_code is None else child.last_words()
-                self._log(f"The {name} stage {why}; what it had under way is lost.")
+                said = f"The {name} stage {why}; what it had under way is lost."
+                self._log(Event("stage_lost", said, Level.ERROR, stage=name, detail=why))
 
 
 def watch(service: Service) -> None:
