@@ -45,8 +45,8 @@ def clear(archive: Archive, what: str, pictures: datetime | None, faces: datetim
         removed += step
     steps.sort()
     print(
-        f"{what}: {removed.tracks} tracks, {removed.pictures} pictures in {sum(steps) / 1000:.1f} s; {len(steps)} steps, "
-        f"median {steps[len(steps) // 2]:.1f} ms, longest {steps[-1]:.1f} ms"
+        f"{what}: {removed.tracks} tracks, {removed.pictures} pictures in {sum(steps) / 1000:.1f} s; "
+        f"{len(steps)} steps, median {steps[len(steps) // 2]:.1f} ms, longest {steps[-1]:.1f} ms"
     )
 
 

@@ -52,7 +52,7 @@ class _Camera:
         self._control, self._door, self._job = control, door, job
         self._settings, self._capture = settings, capture
         self._state: CameraState | None = None
-        self._frames = self._corrupt = self._dropped = 0
+        self._frames = self._corrupt = self._dropped = self._sessions = 0
 
     def rest(self, seconds: float) -> None:
         """Nothing, after so many seconds; signs of life go on."""
@@ -76,6 +76,7 @@ class _Camera:
                 damaged=self._saw_damage,
             ) as source:
                 reached = True
+                self._sessions += 1
                 self._follow(source)
         except SourceError as failure:
             silent = isinstance(failure, SourceStalled) or reached
@@ -136,7 +137,7 @@ class _Camera:
             self._control.send(state)
 
     def _beat(self, newest: datetime | None) -> None:
-        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest))
+        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest, self._sessions))
 
 
 def out_of_time(captured: datetime, now: datetime) -> CameraState | None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from pipelines.children import Child
 from pipelines.events import Event, Level, Log
@@ -24,7 +23,6 @@ class KnownFaceCheck:
         self.last: CheckDone | None = None
         self._asked = False
         self._begun = self._ended = 0.0
-        self._at = datetime.now(UTC)
 
     def ask(self) -> None:
         """Nothing; a check begins as soon as it can. One that runs already is the one asked for."""
@@ -35,11 +33,11 @@ class KnownFaceCheck:
         self.end()
         self._asked = True
 
-    def turn(self, up: bool) -> datetime | None:
-        """When a check that has just come to its end began; None where none has. `up`: all stages are there."""
+    def turn(self, up: bool) -> CheckDone | None:
+        """What a check that has just come to its end came to; None where none has. `up`: all stages are there."""
         if self.child is None:
             if self._asked and up:
-                self._asked, self._begun, self._at = False, self._steady(), datetime.now(UTC)
+                self._asked, self._begun = False, self._steady()
                 self.child = self._start()
             return None
         done = next((message for message in self.child.messages() if isinstance(message, CheckDone)), None)
@@ -58,7 +56,7 @@ class KnownFaceCheck:
             said = f"The known face was found again after {done.seconds:.1f} s."
             self._log(Event("check_well", said, seconds=done.seconds))
         self._ended, self.last = self._steady(), done
-        return self._at
+        return done
 
     def troubles(self, interval: float) -> list[str]:
         """A sentence where the last check failed, or is too old for one every `interval` seconds, or was none."""

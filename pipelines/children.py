@@ -49,6 +49,11 @@ class Child:
         return self._process.sentinel
 
     @property
+    def pid(self) -> int | None:
+        """The process' id."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative: the signal that killed it."""
         return self._process.exitcode

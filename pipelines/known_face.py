@@ -63,7 +63,7 @@ def check(
     control: Control, door: Path, archive_url: str, settings: Settings, finder: Finder, codec: CheckCodec
 ) -> CheckDone:
     """Whether the face that was sent through `door` was found again, and after how many seconds."""
-    began = time.monotonic()
+    began, first = time.monotonic(), None
     try:
         frames = known_frames(max(LEAST_FRAMES, 2 * settings.detect.min_detections), settings.detect.min_face)
         question = _feature(finder, codec, frames[0])
@@ -80,8 +80,8 @@ def check(
             if exchanged is not None:
                 _compare(*(search(archive, codec, ask, [CHECK_CAMERA], first, until) for ask in (question, exchanged)))
     except StreamprocError as error:
-        return CheckDone(False, str(error), time.monotonic() - began)
-    return CheckDone(True, "", time.monotonic() - began)
+        return CheckDone(False, str(error), time.monotonic() - began, first)
+    return CheckDone(True, "", time.monotonic() - began, first)
 
 
 def known_frames(count: int, min_face: int = 0) -> list[Image]:

@@ -227,13 +227,14 @@ class SourceDone:
 
 @dataclass(frozen=True, slots=True)
 class CameraBeat:
-    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, and when the
-    newest was captured (None while there is none)."""
+    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, when the newest
+    was captured (None while there is none), and how often it was reached."""
 
     frames: int
     corrupt: int
     dropped: int
     newest: datetime | None
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +249,13 @@ class CameraState:
 
 @dataclass(frozen=True, slots=True)
 class TrackArchived:
-    """A live camera's track is on the disk."""
+    """A live camera's track is on the disk: whether it is a new one or news of one that is held, by how many faces the
+    archive grew, and when the newest of its shots was captured."""
 
     camera: str
     faces: int
+    new: bool = True
+    newest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +267,13 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class CheckDone:
-    """Whether the known face was found again, what is wrong where it was not, and after how many seconds."""
+    """Whether the known face was found again, what is wrong where it was not, and after how many seconds; when the
+    session began that it was seen in, None where there was none."""
 
     well: bool
     detail: str
     seconds: float
+    session: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

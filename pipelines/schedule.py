@@ -65,10 +65,10 @@ class Schedule:
             except (StreamprocError, OSError) as error:
                 said = f"The job '{due}' failed, and is done again when it is due: {error}"
                 self._log(Event("job_failed", said, Level.ERROR, detail=str(error)))
-        began = self.check.turn(up)
-        if began is not None:
+        done = self.check.turn(up)
+        if done is not None and done.session is not None:
             # Those before are of no use any more; this one stays, for whoever wants to look into it.
-            self._tell(HiddenForgotten(CHECK_CAMERA, began))
+            self._tell(HiddenForgotten(CHECK_CAMERA, done.session))
 
     def stage_restarted(self, name: str) -> None:
         """Nothing; what the stage may have had under way for a job is begun anew."""

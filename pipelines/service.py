@@ -28,6 +28,7 @@ from pipelines.messages import (
 )
 from pipelines.schedule import Schedule
 from pipelines.site import Site
+from pipelines.tallies import StageReport
 from pipelines.telling import Ledger
 from pipelines.watched import Stage as Stage
 from pipelines.watched import Watched as Watched
@@ -144,7 +145,7 @@ class Service:
         for name, camera in list(self.cameras.items()):
             if wanted.get(name) != camera.job:
                 self._blind(camera, CameraState(GapReason.STOPPED, _now(), "It is not watched any more."))
-                self._end_camera(camera)
+                camera.end()
                 self._ledger.enter(WatchedNews(name, None))
                 del self.cameras[name]
         for name, job in wanted.items():
@@ -160,7 +161,7 @@ class Service:
                 # What is found out from now on did not begin while it was closed.
                 camera.state = replace(camera.state, since=now)
             if not camera.open:
-                self._end_camera(camera)
+                camera.end()
                 self._blind(camera, CameraState(GapReason.CLOSED, now, "It is outside its recording hours."))
                 camera.beat = replace(camera.beat, newest=None)
                 self._watched(camera, now)
@@ -201,14 +202,14 @@ class Service:
                     self._hear(camera, message)
         for stage in self.stages.values():
             for message in stage.child.messages():
-                self._hear_stage(message)
+                self._hear_stage(stage, message)
 
     def _hear(self, camera: Watched, message: Any) -> None:
         match message:
             case CameraState():
                 self._blind(camera, message)
             case CameraBeat():
-                camera.beat = message
+                camera.hear(message)
                 self._watched(camera, message.newest if camera.live and message.newest else _now())
 
     def _watched(self, camera: Watched, seen: datetime) -> None:
@@ -216,11 +217,14 @@ class Service:
             camera.told = time.monotonic()
             self._ledger.enter(WatchedNews(camera.job.camera, seen))
 
-    def _hear_stage(self, message: Any) -> None:
+    def _hear_stage(self, stage: Stage, message: Any) -> None:
         match message:
-            case TrackArchived(name, faces) if name in self.cameras:
-                self.cameras[name].tracks += 1
-                self.cameras[name].faces += faces
+            case StageReport():
+                stage.hear(message)
+            case TrackArchived(name, faces, new, newest) if name in self.cameras:
+                self.cameras[name].tracks += new
+                self.cameras[name].faces += max(0, faces)
+                self.cameras[name].newest_face = newest or self.cameras[name].newest_face
             case Cleared(detail):
                 self._log(Event("cleared", detail))
             case ArchiveState():
@@ -262,12 +266,7 @@ class Service:
             said = f"{camera.job.camera}: the process that watches it {why}; it is started anew."
             self._log(Event("camera_restarted", said, Level.DEBUG, camera=camera.job.camera, detail=why))
             camera.restarts += 1
-            self._end_camera(camera)
-
-    def _end_camera(self, camera: Watched) -> None:
-        if camera.child is not None:
-            camera.child.end()
-            camera.child = None
+            camera.end()
 
     def _check_stages(self) -> None:
         for stage in self.stages.values():
@@ -275,6 +274,8 @@ class Service:
             code = child.exit_code
             if code is None and not self._hangs(child, self._settings.supervisor.silence):
                 continue
+            for message in child.messages():
+                self._hear_stage(stage, message)
             why = "gave no sign of life and was ended" if code is None else child.last_words()
             stage.ends.append(time.monotonic())
             stage.restarts += 1
@@ -287,7 +288,7 @@ class Service:
             said = f"The {stage.name} stage {why}; it is started anew."
             self._log(Event("stage_restarted", said, Level.WARNING, stage=stage.name, detail=why))
             child.end()
-            stage.child = self._started(stage.name)
+            stage.renew(self._started(stage.name))
             self._schedule.stage_restarted(stage.name)
 
     def _hangs(self, child: Child, patience: float) -> bool:
@@ -297,7 +298,7 @@ class Service:
         """Ends the cameras, then each stage once the one before it has nothing more to give."""
         now = _now()
         for camera in self.cameras.values():
-            self._end_camera(camera)
+            camera.end()
             self._blind(camera, CameraState(GapReason.STOPPED, camera.beat.newest or now, "The service was stopped."))
         for name in reversed(STAGES):
             if name == "archive":

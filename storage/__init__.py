@@ -10,6 +10,7 @@ from storage.records import (
     CodecShare,
     Removed,
     SourceEntry,
+    TrackAdded,
     TrackRecord,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "CodecShare",
     "Removed",
     "SourceEntry",
+    "TrackAdded",
     "TrackRecord",
     "archive_condition",
     "archive_path",

@@ -32,6 +32,16 @@ class TrackRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackAdded:
+    """What became of a track: whether it is `new`, by how many faces the archive grew, and when those shots that it did
+    not hold before were captured (UTC)."""
+
+    new: bool
+    faces: int
+    captured: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CameraInfo:
     """One camera's share of the archive; `first` and `last` are when its tracks began and ended, None without any."""
 

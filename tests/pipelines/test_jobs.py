@@ -207,6 +207,7 @@ def test_statistics_count_past_restarts_and_closing() -> None:
         "yard: closed all the time, 0 frames, 0 dropped, 0 tracks, 0 faces",
     ]
     see(50, 50)
-    assert [str(event) for event in counted.events()][0] == "gate: live 100.0%, 10 frames, 1 dropped, 0 tracks, 0 faces"
+    (gate, _) = counted.events()
+    assert str(gate) == "gate: live 100.0%, 10 frames, 1 dropped, 0 tracks, 0 faces"
     counted.see([], 60)
     assert [str(event) for event in counted.events()] == []
