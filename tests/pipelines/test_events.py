@@ -2,13 +2,19 @@
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from pipelines.events import Event, Level, as_json, camera_event, log_to, plain
 from streamproc.types import GapReason
 
+ROOT = Path(__file__).parents[2]
 AT = datetime(2026, 3, 1, 12, 30, 1, 250_000, tzinfo=UTC)
 SECRET = "'rtsp://viewer:s3cret@10.0.0.5/live?token=abcdef' cannot be reached:\nno route"
 
@@ -62,3 +68,35 @@ def test_a_log_that_cannot_be_written_to_ends_nobody() -> None:
     closed = io.StringIO()
     closed.close()
     log_to(closed, "text", "info")(Event("stopped", "Stopped."))
+
+
+def test_a_service_whose_log_is_objects(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(
+        f"service: {{archive: {tmp_path}/site.db, log: json, metrics_port: 0, silent: 1, secrets: secrets.yaml}}\n"
+        'cameras: [{name: gate, uri: "rtsp://${USER_NAME}:${PASSWORD}@127.0.0.1:9/live?token=${PASSWORD}"}]\n'
+    )
+    (tmp_path / "secrets.yaml").write_text("USER_NAME: viewer\nPASSWORD: s3cret\n")
+    command = [sys.executable, str(ROOT / "run_pipeline.py"), "run", "--config", str(tmp_path / "site.yaml")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    lines: list[str] = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stderr is not None
+        try:
+            for line in run.stderr:
+                lines.append(line)
+                if '"camera_blind"' in line and run.poll() is None:
+                    (tmp_path / "site.yaml").write_text("cameras: [{name: gate}]")
+                    run.send_signal(signal.SIGHUP)
+                if '"configuration_wrong"' in line:
+                    run.send_signal(signal.SIGTERM)
+            assert run.wait(60) == 0
+        finally:
+            run.kill()
+    documents = [json.loads(line) for line in lines]
+    events = [document["event"] for document in documents]
+    assert events[:2] == ["started", "metrics"]
+    assert events[-1] == "stopped"
+    blind = next(document for document in documents if document["event"] == "camera_blind")
+    assert (blind["camera"], blind["reason"], blind["level"]) == ("gate", "unreachable", "warning")
+    assert "Connection refused" in blind["detail"]
+    assert not [line for line in lines if "s3cret" in line or "viewer" in line]

@@ -7,16 +7,24 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.request import urlopen
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from test_service import Running, job, start
 
+from pipelines.children import Child
 from pipelines.events import as_json
+from pipelines.messages import ArchiveState
 from pipelines.metrics import serve
+from pipelines.service import Service
 from pipelines.tallies import BOUNDS, Searched, Spread, StageReport, Tally
+from pipelines.watched import Stage, Watched
 from storage import Archive
+from streamproc.types import GapReason
 
 __all__ = ["start"]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -25,8 +33,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 class Scraped:
     """The service's metrics, by name and labels."""
 
-    def __init__(self, running: Running) -> None:
-        self._port = serve(running.service, "127.0.0.1", 0)
+    def __init__(self, service: Service) -> None:
+        self._port = serve(service, "127.0.0.1", 0)
         self.kinds: dict[str, str] = {}
 
     def now(self) -> dict[tuple[str, str], float]:
@@ -48,8 +56,9 @@ def went_back(before: dict[tuple[str, str], float], after: dict[tuple[str, str],
 
 def test_counts_are_those_of_the_archive(start: Callable[..., Running]) -> None:
     running = start(job("gate"), job("yard", "?blind=2"))
-    scraped = Scraped(running)
-    running.until(lambda: running.faces("gate") > 2 and running.faces("yard") > 0)
+    scraped = Scraped(running.service)
+    cameras = running.service.cameras  # asking the archive all the time would take the core from the processes
+    running.until(lambda: cameras["gate"].faces > 2 and cameras["yard"].faces > 0)
     running.stop()
     figures = scraped.now()
     with Archive.open(str(running.archive)) as archive:
@@ -82,8 +91,8 @@ def test_counts_are_those_of_the_archive(start: Callable[..., Running]) -> None:
 
 def test_no_count_goes_back_when_processes_are_started_anew(start: Callable[..., Running]) -> None:
     running = start(job("gate"))
-    scraped = Scraped(running)
-    running.until(lambda: running.faces("gate") > 0)
+    scraped = Scraped(running.service)
+    running.until(lambda: running.service.cameras["gate"].faces > 0)
     before = scraped.now()
     assert before["live", "gate"] == 1
     assert before["stage_slots", "detect"] == 64
@@ -97,17 +106,17 @@ def test_no_count_goes_back_when_processes_are_started_anew(start: Callable[...,
             assert not went_back(seen, now)
             seen = now
             restarts = now["restarts_total", name] if name == "gate" else now["stage_restarts_total", name]
-            if restarts == 1 and now["frames_searched_total", "gate"] > before["frames_searched_total", "gate"] + 20:
+            if restarts == 1 and now["frames_searched_total", "gate"] > before["frames_searched_total", "gate"] + 5:
                 break
             time.sleep(0.05)
         before = seen
     assert before["frames_total", "gate"] > 40
 
 
-def test_the_document_lists_every_metric_and_event(start: Callable[..., Running]) -> None:
-    running = start(job("gate"))
-    scraped = Scraped(running)
-    running.until(lambda: running.faces("gate") > 0)
+def test_the_document_lists_every_metric_and_event() -> None:
+    stages = {name: Stage(name, cast(Child, None)) for name in ("detect", "encode", "archive")}
+    site = SimpleNamespace(cameras={"gate": Watched(job("gate"))}, stages=stages, archive=ArchiveState(True, ""))
+    scraped = Scraped(cast(Service, site))
     scraped.now()
     said = DOCUMENT.read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(streamproc_\w+?)(?:_total)?` ", said, re.MULTILINE))
@@ -116,6 +125,12 @@ def test_the_document_lists_every_metric_and_event(start: Callable[..., Running]
     events = {name for source in sources for name in re.findall(r'\bEvent\(\s*"(\w+)"', source)}
     assert set(re.findall(r"^\| `(?!streamproc)(\w+)` \| (?:debug|info|warning|error)", said, re.MULTILINE)) == events
     rules = set(re.findall(r"streamproc_\w+", "".join(re.findall(r"expr: (.*)", said))))
+    (block,) = re.findall(r"```yaml\n(groups:.*?)```", said, re.DOTALL)
+    alerts = yaml.safe_load(block)["groups"][0]["rules"]
+    assert all({"alert", "expr", "annotations"} <= set(alert) for alert in alerts)
+    assert set(re.findall(r"^\| `(\w+)` \| (?!debug|info|warning|error)", said.split("## Why")[1], re.MULTILINE)) == {
+        reason.value for reason in GapReason
+    }
     suffixes = r"(_total|_bucket|_sum|_count)$"
     assert {re.sub(suffixes, "", name) for name in rules} <= set(scraped.kinds)
 
@@ -144,12 +159,8 @@ def test_log_lines_are_objects_without_credentials(start: Callable[..., Running]
 
 def test_a_spread() -> None:
     spread = Spread().with_values(0.005).with_values(0.3, 2) + Spread().with_values(1e6)
-    assert dict(zip([*BOUNDS, "more"], spread.counts, strict=True)) == {
-        **dict.fromkeys(BOUNDS, 0),
-        0.005: 1,
-        0.5: 2,
-        "more": 1,
-    }
+    held = {bound: count for bound, count in zip([*BOUNDS, "more"], spread.counts, strict=True) if count}
+    assert held == {0.005: 1, 0.5: 2, "more": 1}
     assert spread.total == pytest.approx(1e6 + 0.605)
 
 
