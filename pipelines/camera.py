@@ -137,7 +137,7 @@ class _Camera:
             self._control.send(state)
 
     def _beat(self, newest: datetime | None) -> None:
-        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest, self._sessions))
+        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest, sessions=self._sessions))
 
 
 def out_of_time(captured: datetime, now: datetime) -> CameraState | None:

@@ -90,7 +90,7 @@ def _site(settings: Settings, asked: Asked) -> Iterator[Probe]:
     url = asked.archive or settings.service.archive
     if url is not None:
         yield Probe(probes.ARCHIVE, "pipelines.probes:archive", (url, settings.encode.profile), ARCHIVE_LIMIT)
-        yield Probe((probes.INTEGRITY,), "pipelines.probes:integrity", (url,), INTEGRITY_LIMIT)
+        yield Probe((probes.INTEGRITY,), "pipelines.probes:integrity", (url,), INTEGRITY_LIMIT, State.WARNING)
     service = settings.service
     yield Probe((probes.PORT,), "pipelines.probes:port", (service.metrics_host, service.metrics_port), HARDWARE_LIMIT)
     yield Probe((probes.HARDWARE,), "pipelines.probes:hardware", (), HARDWARE_LIMIT)

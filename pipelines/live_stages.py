@@ -249,7 +249,7 @@ class Recorder:
         """Whether the message is on the disk; False when it was asked to stop while there was no room for it."""
         while True:
             try:
-                with self._tally.work(isinstance(message, SessionCoded)):
+                with self._tally.work():
                     self._write(message)
             except ArchiveFull as error:
                 self._tell(False, str(error))

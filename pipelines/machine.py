@@ -17,7 +17,8 @@ _TIMEX_BYTES, _STATUS, _MAX_ERROR = 512, 40, 24
 """Linux's `struct timex`, with room to spare, and where its status and its largest error (microseconds) stand."""
 _STA_UNSYNC = 0x40
 MEMORY, MEMORY_A_CAMERA = 1.5 * 2**30, 0.15 * 2**30
-"""Bytes that the stages need, and each camera beside them."""
+"""Bytes that the stages need (the coding one 0.85 GiB, detection 0.25, the archive's and the supervisor 0.15 each), and
+each camera beside them, its frames in shared memory among it."""
 CAMERAS_A_CORE = 4
 HEALTH_SECONDS = 3.0
 

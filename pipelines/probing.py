@@ -39,13 +39,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A process: the checks that it answers, in their order, "module:function" with its arguments, and its limit,
-    seconds from its first sign of life."""
+    """A process: the checks that it answers, in their order, "module:function" with its arguments, its limit, seconds
+    from its first sign of life, and what a check is that takes longer."""
 
     names: tuple[str, ...]
     entry: str
     args: tuple[Any, ...]
     limit: float
+    late: State = State.FAILED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,13 +108,13 @@ class _Running:
             elif isinstance(message, Seen):
                 yield message
 
-    def why_over(self) -> str | None:
-        """Why nothing more comes of it; None while something may."""
+    def verdict(self) -> tuple[State, str] | None:
+        """What its other checks come to, since nothing more comes of it; None while something may."""
         if self.child.exit_code is not None:
-            return f"the process that looked {self.child.last_words()}"
+            return State.FAILED, f"the process that looked {self.child.last_words()}."
         limit = self.probe.limit if self.child.spoke else START_UP
         if time.monotonic() - self.began > limit:
-            return f"no answer in {limit:.0f} s, so the process that looked was ended: see to what it hangs on"
+            return self.probe.late, f"no answer in {limit:.0f} s, so who looked was ended: see to what it hangs on."
         return None
 
 
@@ -124,13 +125,13 @@ def run_probes(probes: Sequence[Probe]) -> Iterator[Check | Seen]:
         while running:
             wait([ready for one in running for ready in (one.child.control, one.child.sentinel)], TURN)
             for one in list(running):
-                over = one.why_over()
+                verdict = one.verdict()
                 yield from one.hear()
-                if over is None and one.asked:
+                if verdict is None and one.asked:
                     continue
                 took = time.monotonic() - one.began
-                for name in one.asked:
-                    yield made_check(name, State.FAILED, f"{over}.", took)
+                if verdict is not None:
+                    yield from (made_check(name, *verdict, took) for name in one.asked)
                 running.remove(one)
                 one.child.end()
     finally:

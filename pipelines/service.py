@@ -222,9 +222,7 @@ class Service:
             case StageReport():
                 stage.hear(message)
             case TrackArchived(name, faces, new, newest) if name in self.cameras:
-                self.cameras[name].tracks += new
-                self.cameras[name].faces += max(0, faces)
-                self.cameras[name].newest_face = newest or self.cameras[name].newest_face
+                self.cameras[name].gained(faces, new, newest)
             case Cleared(detail):
                 self._log(Event("cleared", detail))
             case ArchiveState():

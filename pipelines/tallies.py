@@ -113,7 +113,9 @@ class Tally:
             self._encode = self._encode.with_values(seconds / faces, faces)
 
     def written(self, seconds: float) -> None:
-        """Nothing; a track's transaction took so long."""
+        """Nothing; a track's transaction, a batch of its own, took so long."""
+        self._batches += 1
+        self._items += 1
         self._write = self._write.with_values(seconds)
 
     def arrived(self, seconds: float) -> None:

@@ -46,6 +46,13 @@ class Watched:
             sessions=past.sessions + beat.sessions,
         )
 
+    def gained(self, faces: int, new: bool, newest: datetime | None) -> None:
+        """Nothing; a track of it is archived: see `TrackArchived`."""
+        self.tracks += new
+        self.faces += max(0, faces)
+        # What had waited for room may come after newer ones.
+        self.newest_face = max((at for at in (newest, self.newest_face) if at is not None), default=None)
+
     def end(self) -> None:
         """Nothing; its process is gone, what it counted is kept."""
         if self.child is not None:

@@ -53,7 +53,7 @@ def camera(control: Control, door: Path, job: CameraJob, settings: ServiceSettin
             writer = _writer(control, door, job, began, CameraBeat(frames, 0, dropped, None))
             control.send(CameraState(None, datetime.now(UTC), ""))
         frames += 1
-        control.beat(CameraBeat(frames, 0, dropped, now, 1))
+        control.beat(CameraBeat(frames, 0, dropped, now, sessions=1))
         time.sleep(1 / RATE)
 
 

@@ -8,9 +8,9 @@ from pipelines.probing import Answers, State
 from pipelines.worker import Control
 
 
-def half_way(control: Control) -> None:
+def half_way(control: Control, name: str) -> None:
     answers = Answers(control)
-    answers.give("first", lambda: (State.OK, "rtsp://viewer:s3cret@host/live is well."))
+    answers.give(name, lambda: (State.OK, "rtsp://viewer:s3cret@host/live is well."))
     time.sleep(1000)
 
 

@@ -195,7 +195,8 @@ def test_no_probe_keeps_doctor_waiting() -> None:
         check
         for check in run_probes(
             [
-                Probe(("first", "second"), "fake_probes:half_way", (), 2.0),
+                Probe(("first", "second"), "fake_probes:half_way", ("first",), 2.0),
+                Probe(("late", "later"), "fake_probes:half_way", ("late",), 1.0, State.WARNING),
                 Probe(("crash",), "fake_probes:crash", (), 60.0),
                 Probe(("wrong",), "fake_probes:wrong", (), 60.0),
             ]
@@ -204,7 +205,8 @@ def test_no_probe_keeps_doctor_waiting() -> None:
     ]
     assert time.monotonic() - began < 40
     said = {check.name: check for check in found}
-    assert set(said) == {"first", "second", "crash", "wrong"}
+    assert set(said) == {"first", "second", "late", "later", "crash", "wrong"}
+    assert (said["late"].state, said["later"].state) == (State.OK, State.WARNING)
     assert said["first"] == Check("first", State.OK, "rtsp://host/live is well.", said["first"].seconds)
     assert said["second"].state is said["crash"].state is said["wrong"].state is State.FAILED
     assert "No answer in 2 s" in said["second"].detail

@@ -18,8 +18,10 @@ from test_service import Running, job, start
 
 from pipelines.children import Child
 from pipelines.events import as_json
+from pipelines.machine import metrics_port
 from pipelines.messages import ArchiveState
 from pipelines.metrics import serve
+from pipelines.probing import State
 from pipelines.service import Service
 from pipelines.tallies import BOUNDS, Searched, Spread, StageReport, Tally
 from pipelines.watched import Stage, Watched
@@ -34,11 +36,11 @@ class Scraped:
     """The service's metrics, by name and labels."""
 
     def __init__(self, service: Service) -> None:
-        self._port = serve(service, "127.0.0.1", 0)
+        self.port = serve(service, "127.0.0.1", 0)
         self.kinds: dict[str, str] = {}
 
     def now(self) -> dict[tuple[str, str], float]:
-        with urlopen(f"http://127.0.0.1:{self._port}/metrics") as answer:
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         self.kinds |= {family.name: family.type for family in families}
         figures = {}
@@ -59,6 +61,14 @@ def test_counts_are_those_of_the_archive(start: Callable[..., Running]) -> None:
     scraped = Scraped(running.service)
     cameras = running.service.cameras  # asking the archive all the time would take the core from the processes
     running.until(lambda: cameras["gate"].faces > 2 and cameras["yard"].faces > 0)
+    state, said = metrics_port("127.0.0.1", scraped.port)
+    assert state is State.OK
+    assert said.endswith("it says: well")
+    running.service.archive = ArchiveState(False, "No room is left.")
+    state, said = metrics_port("127.0.0.1", scraped.port)
+    assert state is State.WARNING
+    assert said.endswith("it says: No room is left.")
+    running.service.archive = ArchiveState(True, "")
     running.stop()
     figures = scraped.now()
     with Archive.open(str(running.archive)) as archive:
