@@ -54,7 +54,7 @@ class _Camera:
         self._control, self._door, self._job = control, door, job
         self._settings, self._capture = settings, capture
         self._state: CameraState | None = None
-        self._frames = self._corrupt = self._dropped = 0
+        self._frames = self._corrupt = self._dropped = self._sessions = 0
         self._waiting = 0.0
         self._clock: Clock | None = None
         self._hardware = Hardware(capture.hardware)
@@ -84,6 +84,7 @@ class _Camera:
                 notice=self._notice,
             ) as source:
                 reached = True
+                self._sessions += 1
                 self._follow(source)
         except SourceError as failure:
             silent = isinstance(failure, SourceStalled) or reached
@@ -155,7 +156,9 @@ class _Camera:
             self._control.send(state)
 
     def _beat(self, newest: datetime | None) -> None:
-        self._control.beat(CameraBeat(self._frames, self._corrupt, self._dropped, newest, self._waiting))
+        self._control.beat(
+            CameraBeat(self._frames, self._corrupt, self._dropped, newest, self._waiting, self._sessions)
+        )
 
 
 def out_of_time(captured: datetime, now: datetime) -> CameraState | None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from pipelines.children import Child
+from pipelines.events import Event, Level, Log
 from pipelines.messages import CheckDone
 
 LIMIT_SECONDS = 240.0
@@ -15,9 +16,7 @@ STALE = 2.2
 class KnownFaceCheck:
     """Runs one check at a time."""
 
-    def __init__(
-        self, start: Callable[[], Child], log: Callable[[str], None], steady: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, start: Callable[[], Child], log: Log, steady: Callable[[], float] = time.monotonic) -> None:
         """`start` gives a new process; `steady` seconds that are never set."""
         self._start, self._log, self._steady = start, log, steady
         self.child: Child | None = None
@@ -51,9 +50,11 @@ class KnownFaceCheck:
             return None
         self.end()
         if not done.well:
-            self._log(f"The known-face check failed: {done.detail}")
+            said = f"The known-face check failed: {done.detail}"
+            self._log(Event("check_failed", said, Level.ERROR, detail=done.detail, seconds=done.seconds))
         elif self.last is None or not self.last.well:
-            self._log(f"The known face was found again after {done.seconds:.1f} s.")
+            said = f"The known face was found again after {done.seconds:.1f} s."
+            self._log(Event("check_well", said, seconds=done.seconds))
         self._ended, self.last = self._steady(), done
         return done
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from pipelines.encode import Coder, code_tracks, warm
 from pipelines.links import BROKEN, Door, Inlet, Post
 from pipelines.messages import (
     ArchiveState,
-    Beat,
     ClearAsked,
     Cleared,
     ClockChanged,
@@ -38,8 +38,9 @@ from pipelines.messages import (
     WatchedNews,
 )
 from pipelines.site import CHECK_CAMERA
+from pipelines.tallies import Tally
 from pipelines.worker import BEAT_SECONDS, Control
-from storage import Archive, Removed
+from storage import Archive, Removed, TrackAdded
 from streamproc.config import DetectSettings, EncodeSettings
 from streamproc.errors import ArchiveError, ArchiveFull
 from streamproc.types import Clock, SourceResult, Track
@@ -68,6 +69,7 @@ class Detector:
     def __init__(self, control: Control, door: Door, next_door: Path, settings: DetectSettings, finder: Finder) -> None:
         self._control, self._door, self._settings, self._finder = control, door, settings, finder
         self._post = Post(next_door, UNDER_WAY, self._beat, PATIENCE)
+        self._tally = Tally(UNDER_WAY)
         self._readers: dict[Connection, FrameReader] = {}
         self._sessions: dict[Connection, tuple[Session, Follower]] = {}
 
@@ -84,7 +86,7 @@ class Detector:
         self._post.finish(PATIENCE)
 
     def _beat(self) -> None:
-        self._control.beat(Beat())
+        self._control.beat(self._tally.report(self._post.under_way))
 
     def _take(self) -> list[tuple[Connection, Any]]:
         """What is waiting, with about a batch of frames at most; a line that broke ends its session."""
@@ -107,7 +109,8 @@ class Detector:
         frames = {
             id(message): self._readers[line].frame(message) for line, message in news if isinstance(message, FrameReady)
         }
-        found = dict(zip(frames, detect(self._finder, list(frames.values())), strict=True))
+        with self._tally.work(len(frames)):
+            found = dict(zip(frames, detect(self._finder, list(frames.values())), strict=True))
         for line, message in news:
             match message:
                 case Opened(job, started_at, rate, _, _, clock):
@@ -115,8 +118,10 @@ class Detector:
                     self._sessions[line] = session, Follower(self._finder, rate, self._settings, False)
                 case FrameReady():
                     session, follower = self._sessions[line]
-                    self._send(session, follower.update(frames[id(message)], found[id(message)]))
-                    self._send(session, follower.unfinished())
+                    self._tally.searched(session.camera, len(found[id(message)]))
+                    with self._tally.work():
+                        tracks = [*follower.update(frames[id(message)], found[id(message)]), *follower.unfinished()]
+                    self._send(session, tracks)
                     with suppress(*BROKEN):  # the next reading of the line says so, too
                         self._readers[line].free(message)
                 case ClockChanged(clock):
@@ -159,15 +164,24 @@ def run_encode(control: Control, door: Path, next_door: Path, settings: EncodeSe
 def encode(control: Control, door: Door, next_door: Path, settings: EncodeSettings, codec: Coder) -> None:
     """Codes tracks until it is asked to stop; a sender hears that its track is safe when the archive has said so."""
     control.stoppable()
+    tally = Tally(UNDER_WAY)
+
+    def beat() -> None:
+        control.beat(tally.report(post.under_way))
+
     # One more than are ever sent: nothing waits inside `send`, where nobody would notice a stop.
-    post = Post(next_door, UNDER_WAY + 1, lambda: control.beat(Beat()), PATIENCE)
+    post = Post(next_door, UNDER_WAY + 1, beat, PATIENCE)
     inlet = Inlet(door)
     while not control.stopping.is_set():
-        control.beat(Beat())
+        beat()
         room = UNDER_WAY - post.under_way
         letters = inlet.letters(min(settings.batch, room), BEAT_SECONDS) if room else []
         tracks = [letter.message.track for letter in letters if isinstance(letter.message, SessionTrack)]
-        coded = iter(code_tracks(codec, tracks, settings.quality))
+        shots = sum(len(track.shots) for track in tracks)
+        began = time.monotonic()
+        with tally.work(shots):
+            coded = iter(code_tracks(codec, tracks, settings.quality))
+        tally.encoded(shots, time.monotonic() - began)
         for letter in letters:
             message = letter.message
             if isinstance(message, SessionTrack):
@@ -183,8 +197,10 @@ def run_archive(control: Control, door: Path, archive_url: str) -> None:
     with Archive.open(archive_url) as archive:
         recorder = Recorder(archive, control)
         while not control.stopping.is_set():
-            control.beat(Beat())
-            for letter in inlet.letters(UNDER_WAY, BEAT_SECONDS):
+            recorder.beat(0)
+            letters = inlet.letters(UNDER_WAY, BEAT_SECONDS)
+            for position, letter in enumerate(letters):
+                recorder.beat(len(letters) - position)
                 if recorder.took(letter.message):
                     letter.safe()
             recorder.clear_some()
@@ -195,22 +211,30 @@ class Recorder:
 
     def __init__(self, archive: Archive, control: Control) -> None:
         self._archive, self._control = archive, control
+        self._tally = Tally(UNDER_WAY)
+        self._waiting = 0
         self._sources: dict[tuple[Session, str], tuple[str, Clock | None]] = {}
         """The archive's names of the sessions under way, by what they are coded with, and what told their times."""
         self._full = False
         self._clearing: Iterator[Removed] | None = None
         self._cleared = Removed()
 
+    def beat(self, waiting: int) -> None:
+        """Nothing; a sign of life, while so many messages wait to be written."""
+        self._waiting = waiting
+        self._control.beat(self._tally.report(waiting))
+
     def took(self, message: object) -> bool:
         """Whether the message is on the disk; False when it was asked to stop while there was no room for it."""
         while True:
             try:
-                self._write(message)
+                with self._tally.work():
+                    self._write(message)
             except ArchiveFull as error:
                 self._tell(False, str(error))
                 if self._control.stopping.wait(FULL_RETRY):
                     return False
-                self._control.beat(Beat())
+                self.beat(self._waiting)
             else:
                 self._tell(True, "")
                 return True
@@ -219,6 +243,12 @@ class Recorder:
         if self._full == well:
             self._full = not well
             self._control.send(ArchiveState(well, detail))
+
+    def _tell_of(self, camera: str, added: TrackAdded) -> None:
+        now = datetime.now(UTC)
+        for captured in added.captured:
+            self._tally.arrived((now - captured).total_seconds())
+        self._control.send(TrackArchived(camera, added.faces, added.new, max(added.captured, default=None)))
 
     def _source(self, session: Session, codec_id: str, profile: str) -> str:
         """The archive's name of the session; asked for once for each clock, not at every track."""
@@ -241,8 +271,10 @@ class Recorder:
     def _write(self, message: object) -> None:
         match message:
             case SessionCoded(session, codec_id, profile, track):
-                self._archive.add_track(self._source(session, codec_id, profile), track)
-                self._control.send(TrackArchived(session.camera, len(track.faces)))
+                source, began = self._source(session, codec_id, profile), time.monotonic()
+                added = self._archive.add_track(source, track)
+                self._tally.written(time.monotonic() - began)
+                self._tell_of(session.camera, added)
             case SessionEnded(session, result):
                 self._sources = {key: name for key, name in self._sources.items() if key[0] != session}
                 self._archive.finish_session(session.camera, session.source, session.started_at, result)

@@ -239,13 +239,15 @@ class SourceDone:
 @dataclass(frozen=True, slots=True)
 class CameraBeat:
     """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, when the newest
-    was captured (None while there is none), and for how many seconds the oldest one waits to be searched."""
+    was captured (None while there is none), for how many seconds the oldest one waits to be searched, and how often it
+    was reached."""
 
     frames: int
     corrupt: int
     dropped: int
     newest: datetime | None
     waiting: float = 0.0
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +269,13 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class TrackArchived:
-    """A live camera's track is on the disk."""
+    """A live camera's track is on the disk: whether it is a new one or news of one that is held, by how many faces the
+    archive grew, and when the newest of its shots was captured."""
 
     camera: str
     faces: int
+    new: bool = True
+    newest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

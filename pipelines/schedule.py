@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipelines.checking import KnownFaceCheck
 from pipelines.children import Child
+from pipelines.events import Event, Level, Log
 from pipelines.jobs import Due, Jobs
 from pipelines.messages import ClearAsked, HiddenForgotten
 from pipelines.site import CHECK_CAMERA, local_zone
@@ -20,7 +21,7 @@ class Schedule:
     def __init__(
         self,
         settings: Settings,
-        log: Callable[[str], None],
+        log: Log,
         tell: Callable[[ClearAsked | HiddenForgotten], None],
         keep_hours: Callable[[], None],
         start_check: Callable[[], Child],
@@ -62,7 +63,8 @@ class Schedule:
             try:
                 self._do(due)
             except (StreamprocError, OSError) as error:
-                self._log(f"The job '{due}' failed, and is done again when it is due: {error}")
+                said = f"The job '{due}' failed, and is done again when it is due: {error}"
+                self._log(Event("job_failed", said, Level.ERROR, detail=str(error)))
         done = self.check.turn(up)
         if done is not None and done.session is not None:
             # Those before are of no use any more; this one stays, for whoever wants to look into it.
@@ -88,8 +90,8 @@ class Schedule:
                 if self._settings.service.check is not None:
                     self.check.ask()
             case Due.STATISTICS:
-                for line in self._statistics.lines():
-                    self._log(line)
+                for event in self._statistics.events():
+                    self._log(event)
             case Due.CLEARANCE:
                 if (asked := _clearance(self._settings.retention, datetime.now(UTC))) is not None:
                     self._tell(asked)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.children import Child
+from pipelines.events import Event, Level, Log, camera_event
 from pipelines.messages import (
     ArchiveState,
     CameraBeat,
@@ -28,6 +29,7 @@ from pipelines.messages import (
 )
 from pipelines.schedule import Schedule
 from pipelines.site import Site
+from pipelines.tallies import StageReport
 from pipelines.telling import Ledger
 from pipelines.watched import Stage as Stage
 from pipelines.watched import Watched as Watched
@@ -66,11 +68,11 @@ class Service:
         archive_url: str,
         settings: Settings,
         jobs: Sequence[CameraJob],
-        log: Callable[[str], None],
+        log: Log,
         reload: Callable[[], Site] | None = None,
         entries: LiveEntries | None = None,
     ) -> None:
-        """`log` gets a line for whatever happens; `reload` reads the site again when `ask_reload` was called."""
+        """`log` gets an event for whatever happens; `reload` reads the site again when `ask_reload` was called."""
         self._archive_url, self._settings, self._log = archive_url, settings, log
         self._entries = entries or LiveEntries()
         self._folder = tempfile.TemporaryDirectory(prefix="streamproc-", ignore_cleanup_errors=True)
@@ -132,7 +134,8 @@ class Service:
         try:
             site = self._reload()
         except ConfigError as error:
-            self._log(f"{error} The cameras stay as they are.")
+            said = f"{error} The cameras stay as they are."
+            self._log(Event("configuration_wrong", said, Level.ERROR, detail=str(error)))
             return
         self._change(site.jobs)
         self._schedule.settle(site.settings)
@@ -143,7 +146,7 @@ class Service:
         for name, camera in list(self.cameras.items()):
             if wanted.get(name) != camera.job:
                 self._blind(camera, CameraState(GapReason.STOPPED, _now(), "It is not watched any more."))
-                self._end_camera(camera)
+                camera.end()
                 self._ledger.enter(WatchedNews(name, None))
                 del self.cameras[name]
         for name, job in wanted.items():
@@ -159,7 +162,7 @@ class Service:
                 # What is found out from now on did not begin while it was closed.
                 camera.state = replace(camera.state, since=now)
             if not camera.open:
-                self._end_camera(camera)
+                camera.end()
                 self._blind(camera, CameraState(GapReason.CLOSED, now, "It is outside its recording hours."))
                 camera.beat = replace(camera.beat, newest=None)
                 self._watched(camera, now)
@@ -200,16 +203,17 @@ class Service:
                     self._hear(camera, message)
         for stage in self.stages.values():
             for message in stage.child.messages():
-                self._hear_stage(message)
+                self._hear_stage(stage, message)
 
     def _hear(self, camera: Watched, message: Any) -> None:
         match message:
             case CameraState():
                 self._blind(camera, message)
             case Noticed(text):
-                self._log(f"{camera.job.camera}: {text}")
+                name = camera.job.camera
+                self._log(Event("camera_notice", f"{name}: {text}", camera=name, detail=text))
             case CameraBeat():
-                camera.beat = message
+                camera.hear(message)
                 self._watched(camera, message.newest if camera.live and message.newest else _now())
 
     def _watched(self, camera: Watched, seen: datetime) -> None:
@@ -217,16 +221,20 @@ class Service:
             camera.told = time.monotonic()
             self._ledger.enter(WatchedNews(camera.job.camera, seen))
 
-    def _hear_stage(self, message: Any) -> None:
+    def _hear_stage(self, stage: Stage, message: Any) -> None:
         match message:
-            case TrackArchived(name, faces) if name in self.cameras:
-                self.cameras[name].tracks += 1
-                self.cameras[name].faces += faces
+            case StageReport():
+                stage.hear(message)
+            case TrackArchived(name, faces, new, newest) if name in self.cameras:
+                self.cameras[name].gained(faces, new, newest)
             case Cleared(detail):
-                self._log(detail)
+                self._log(Event("cleared", detail))
             case ArchiveState():
                 self.archive = message
-                self._log("The archive can be written to again." if message.well else message.detail)
+                if message.well:
+                    self._log(Event("archive_well", "The archive can be written to again.", stage="archive"))
+                else:
+                    self._log(Event("archive_full", message.detail, Level.ERROR, stage="archive"))
 
     def _blind(self, camera: Watched, state: CameraState) -> None:
         """Nothing; the state is in the ledger and in the log, if it is another than before."""
@@ -241,7 +249,8 @@ class Service:
             self._ledger.enter(ResumedNews(name, state.since))
         if before is not None or state.reason is not None:
             self._ledger.enter(GapNews(name, state.since, state.reason, state.detail))
-        self._log(f"{name}: {state.reason.value}: {state.detail}" if state.reason else f"{name}: live")
+        lasted = None if before is None else (state.since - before.since).total_seconds()
+        self._log(camera_event(name, state.reason, state.detail, lasted))
 
     def _check_cameras(self) -> None:
         for camera in self.cameras.values():
@@ -256,13 +265,10 @@ class Service:
             why = "gave no sign of life and was ended" if code is None else child.last_words()
             since = camera.beat.newest or _now()
             self._blind(camera, CameraState(GapReason.SILENT, since, f"The process that watches it {why}."))
+            said = f"{camera.job.camera}: the process that watches it {why}; it is started anew."
+            self._log(Event("camera_restarted", said, Level.DEBUG, camera=camera.job.camera, detail=why))
             camera.restarts += 1
-            self._end_camera(camera)
-
-    def _end_camera(self, camera: Watched) -> None:
-        if camera.child is not None:
-            camera.child.end()
-            camera.child = None
+            camera.end()
 
     def _check_stages(self) -> None:
         for stage in self.stages.values():
@@ -270,6 +276,8 @@ class Service:
             code = child.exit_code
             if code is None and not self._hangs(child, self._settings.supervisor.silence):
                 continue
+            for message in child.messages():
+                self._hear_stage(stage, message)
             why = "gave no sign of life and was ended" if code is None else child.last_words()
             stage.ends.append(time.monotonic())
             stage.restarts += 1
@@ -279,9 +287,10 @@ class Service:
                 raise PipelineError(
                     f"The {stage.name} stage ended {len(stage.ends)} times in {CRASH_SECONDS:.0f} s, last it {why}."
                 )
-            self._log(f"The {stage.name} stage {why}; it is started anew.")
+            said = f"The {stage.name} stage {why}; it is started anew."
+            self._log(Event("stage_restarted", said, Level.WARNING, stage=stage.name, detail=why))
             child.end()
-            stage.child = self._started(stage.name)
+            stage.renew(self._started(stage.name))
             self._schedule.stage_restarted(stage.name)
 
     def _hangs(self, child: Child, patience: float) -> bool:
@@ -291,7 +300,7 @@ class Service:
         """Ends the cameras, then each stage once the one before it has nothing more to give."""
         now = _now()
         for camera in self.cameras.values():
-            self._end_camera(camera)
+            camera.end()
             self._blind(camera, CameraState(GapReason.STOPPED, camera.beat.newest or now, "The service was stopped."))
         for name in reversed(STAGES):
             if name == "archive":
@@ -303,7 +312,8 @@ class Service:
                 self._listen(LISTEN_SECONDS)
             if child.exit_code != 0:
                 why = "took too long" if child.exit_code is None else child.last_words()
-                self._log(f"The {name} stage {why}; what it had under way is lost.")
+                said = f"The {name} stage {why}; what it had under way is lost."
+                self._log(Event("stage_lost", said, Level.ERROR, stage=name, detail=why))
 
 
 def watch(service: Service) -> None:

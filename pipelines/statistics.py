@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
+from pipelines.events import Event
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -56,17 +58,19 @@ class Statistics:
             tally.open_seconds += passed * seen.open
             tally.live_seconds += passed * (seen.open and seen.live)
 
-    def lines(self) -> list[str]:
-        """A line a camera on the time since the last lines."""
-        lines = []
+    def events(self) -> list[Event]:
+        """An event a camera on the time since the last ones."""
+        events = []
         for camera, tally in self._tallies.items():
             sums = tally.sums
             share = (
                 f"live {tally.live_seconds / tally.open_seconds:.1%}" if tally.open_seconds else "closed all the time"
             )
-            lines.append(
+            said = (
                 f"{camera}: {share}, {sums['frames']} frames, {sums['dropped']} dropped, "
                 f"{sums['tracks']} tracks, {sums['faces']} faces"
             )
+            figures = sums | {"live_seconds": round(tally.live_seconds), "open_seconds": round(tally.open_seconds)}
+            events.append(Event("statistics", said, camera=camera, figures=figures))
             self._tallies[camera] = _Tally(tally.last)
-        return lines
+        return events

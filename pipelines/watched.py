@@ -1,11 +1,13 @@
 """What the supervisor knows of the processes that it watches over."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from pipelines.children import Child
 from pipelines.messages import CameraBeat, CameraJob, CameraState
 from pipelines.statistics import Figures, Seen
+from pipelines.tallies import StageReport
 
 
 @dataclass(slots=True)
@@ -20,6 +22,11 @@ class Watched:
     tracks: int = 0
     faces: int = 0
     told: float = 0.0
+    newest_face: datetime | None = None
+    total: CameraBeat = field(default_factory=lambda: CameraBeat(0, 0, 0, None))
+    """The counts of all its processes; whoever reads it while it changes reads the one or the other."""
+    past: CameraBeat = field(default_factory=lambda: CameraBeat(0, 0, 0, None))
+    """Those of its ended processes."""
     open: bool = True
     """Whether it is within its recording hours."""
 
@@ -28,9 +35,34 @@ class Watched:
         """Whether it gives usable video."""
         return self.child is not None and self.state is not None and self.state.reason is None
 
+    def hear(self, beat: CameraBeat) -> None:
+        """Nothing; that is what its process counted so far."""
+        self.beat, past = beat, self.past
+        self.total = replace(
+            beat,
+            frames=past.frames + beat.frames,
+            corrupt=past.corrupt + beat.corrupt,
+            dropped=past.dropped + beat.dropped,
+            sessions=past.sessions + beat.sessions,
+        )
+
+    def gained(self, faces: int, new: bool, newest: datetime | None) -> None:
+        """Nothing; a track of it is archived: see `TrackArchived`."""
+        self.tracks += new
+        self.faces += max(0, faces)
+        # What had waited for room may come after newer ones.
+        self.newest_face = max((at for at in (newest, self.newest_face) if at is not None), default=None)
+
+    def end(self) -> None:
+        """Nothing; its process is gone, what it counted is kept."""
+        if self.child is not None:
+            self.child.end()
+            self.child = None
+            self.past, self.beat = self.total, CameraBeat(0, 0, 0, self.beat.newest)
+
     def seen(self) -> Seen:
         """What statistics are made of."""
-        beat = self.beat
+        beat = self.total
         return Seen(self.job.camera, Figures(beat.frames, beat.dropped, self.tracks, self.faces), self.live, self.open)
 
 
@@ -42,3 +74,15 @@ class Stage:
     child: Child
     ends: deque[float] = field(default_factory=deque)
     restarts: int = 0
+    total: StageReport = field(default_factory=StageReport)
+    """The counts of all its processes; whoever reads it while it changes reads the one or the other."""
+    past: StageReport = field(default_factory=StageReport)
+    """Those of its ended processes."""
+
+    def hear(self, report: StageReport) -> None:
+        """Nothing; that is what its process counted so far."""
+        self.total = self.past + report
+
+    def renew(self, child: Child) -> None:
+        """Nothing; `child` takes the place of the process that ended."""
+        self.past, self.child = self.total, child

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from storage import ledger, reading, retention, writing
 from storage.opening import open_archive
-from storage.records import ArchiveInfo, Removed, SourceEntry, TrackRecord
+from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
 from storage.sqlite import explained, file_bytes
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
@@ -98,14 +98,14 @@ class Archive:
         with self._writing() as connection:
             writing.finish_session(connection, camera, source, started_at, result)
 
-    def add_track(self, source_id: str, track: CodedTrack) -> None:
-        """Nothing; the track and its faces are on the disk, in place of those of the same ordinal.
+    def add_track(self, source_id: str, track: CodedTrack) -> TrackAdded:
+        """What became of it: the track and its faces are on the disk, in place of those of the same ordinal.
 
         Raises UnknownRecord for a source or a codec that is not there, CorruptCode for a base layer that does not match
         its checksum, ArchiveFull when there is no room; in each case nothing is written.
         """
         with self._writing() as connection:
-            writing.add_track(connection, source_id, track)
+            return writing.add_track(connection, source_id, track)
 
     def finish_source(self, source_id: str, result: SourceResult) -> None:
         """Nothing; the source is complete with this result, and holds the tracks of its last generation alone."""

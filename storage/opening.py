@@ -31,11 +31,21 @@ def open_archive(url: str, *, create: bool) -> tuple[Path, Engine]:
     return path, engine
 
 
-def _bring_up_to_date(engine: Engine, path: Path, create: bool) -> None:
+def schema_revisions() -> list[str]:
+    """The revisions of the schema that this version knows, newest first."""
+    return [known.revision for known in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    head = script.get_current_head()
+    return config
+
+
+def _bring_up_to_date(engine: Engine, path: Path, create: bool) -> None:
+    config = _config()
+    known = schema_revisions()
+    head = known[0]
     with engine.connect() as connection:
         tables = set(inspect(connection).get_table_names())
         revision = MigrationContext.configure(connection).get_current_revision()
@@ -45,7 +55,7 @@ def _bring_up_to_date(engine: Engine, path: Path, create: bool) -> None:
         raise ArchiveNotFound(f"{path} is empty, there is no archive in it: ingest a video first.")
     if tables and (revision is None or "base_layers" not in tables):
         raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
-    if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
+    if revision is not None and revision not in known:
         raise ArchiveError(
             f"The archive {path} was made by a newer streamproc (its schema is {revision}, this one knows {head}): "
             "use that one, or upgrade this."

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from streamproc.types import GapRecord, SourceResult
 
@@ -28,6 +29,16 @@ class TrackRecord:
     detections: int
     identity_id: str | None
     face_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackAdded:
+    """What became of a track: whether it is `new`, by how many faces the archive grew, and when those shots that it did
+    not hold before were captured (UTC)."""
+
+    new: bool
+    faces: int
+    captured: tuple[datetime, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +94,25 @@ class ArchiveInfo:
     cameras: tuple[CameraInfo, ...]
     bytes: ArchiveBytes
     gaps: tuple[GapRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodecShare:
+    """How many faces a codec wrote."""
+
+    codec_id: str
+    profile: str
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCondition:
+    """An archive's file, its schema's revision and the one of this version, the codecs that wrote it, most faces first,
+    the newest time in it (UTC), and about how many bytes a day are written to it (None: too little to say)."""
+
+    path: Path
+    revision: str
+    newest_revision: str
+    codecs: tuple[CodecShare, ...]
+    newest: datetime | None
+    bytes_a_day: float | None

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, delete, func, insert, select, update
 
 from storage.reading import source_result
-from storage.records import SourceEntry
+from storage.records import SourceEntry, TrackAdded
 from storage.schema import BaseLayer, Camera, Codec, EnhancementLayer, Face, Source, Track
 from streamproc.errors import ArchiveError, CorruptCode, UnknownRecord
 from streamproc.types import Clock, CodedFace, CodedTrack, SourceResult
@@ -58,8 +58,8 @@ def begin_source(
     return SourceEntry(source_id, False, None)
 
 
-def add_track(connection: Connection, source_id: str, track: CodedTrack) -> None:
-    """Nothing; the track and its faces are there, in place of those of the same ordinal."""
+def add_track(connection: Connection, source_id: str, track: CodedTrack) -> TrackAdded:
+    """What is new; the track and its faces are there, in place of those of the same ordinal."""
     row = connection.execute(
         select(Source.key, Source.camera_key, Source.generation).where(Source.id == source_id)
     ).one_or_none()
@@ -74,16 +74,23 @@ def add_track(connection: Connection, source_id: str, track: CodedTrack) -> None
         "detections": track.detections,
     }
     track_key = connection.execute(select(Track.key).where(Track.id == track_id)).scalar_one_or_none()
+    shots: set[tuple[int, int]] = set()
+    new = track_key is None
     if track_key is None:
         place = {"id": track_id, "source_key": source_key, "camera_key": camera_key, "ordinal": track.ordinal}
         track_key = _added(connection, insert(Track).values(place | values))
     else:  # updated, not made anew: whoever was recognised in it stays recognised
         connection.execute(update(Track).where(Track.key == track_key).values(values))
+        held = select(Face.epoch, Face.pts).where(Face.track_key == track_key)
+        shots = {(row.epoch, row.pts) for row in connection.execute(held)}
         connection.execute(delete(Face).where(Face.track_key == track_key))
     ids = [f"{track_id}-{rank}" for rank in range(len(track.faces))]
     _refuse_damaged(ids, track.faces)
     if track.faces:
         _add_faces(connection, ids, track.faces, {"track_key": track_key, "camera_key": camera_key})
+    times = [face.time for face in track.faces]
+    captured = tuple(time.captured_at for time in times if (time.epoch, time.pts) not in shots)
+    return TrackAdded(new, len(times) - len(shots), captured)
 
 
 def finish_source(connection: Connection, source_id: str, result: SourceResult) -> None:

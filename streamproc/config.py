@@ -7,7 +7,7 @@ import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import platformdirs
 import yaml
@@ -112,6 +112,10 @@ class ServiceSettings(Section):
     """Seconds that a picture may be black."""
     retry: Seconds = 3.0
     """Longest time between two attempts to reach a camera, seconds; they never end."""
+    log: Literal["text", "json"] = "text"
+    """What a line of the log is: a sentence, or a JSON object."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged: events of this level and above."""
     metrics_host: str = "127.0.0.1"
     """Where /metrics and /healthz answer: this machine alone, or 0.0.0.0 for all."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = 9180

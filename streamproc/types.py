@@ -187,18 +187,6 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class StageReport:
-    """What one stage of a pipeline did so far, in items."""
-
-    stage: str
-    received: int
-    emitted: int
-    dropped: int
-    failed: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class CodedFace:
     """A face ready for the archive: where and when it was seen, how well, and its code.
 

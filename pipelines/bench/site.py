@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.bench.cameras import CameraServer
+from pipelines.events import Event, plain
 from pipelines.messages import CameraJob
 from pipelines.service import Service
 from storage import Archive
@@ -67,8 +67,8 @@ class Site:
         self._thread.start()
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def _note(self, line: str) -> None:
-        self.log.append(f"{datetime.now(UTC):%H:%M:%S} {line}")
+    def _note(self, event: Event) -> None:
+        self.log.append(plain(event))
 
     def _run(self) -> None:
         try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import psutil
 
+from pipelines.events import plain
 from pipelines.messages import CameraJob
 from pipelines.service import LiveEntries, Service, Watched
 from streamproc.config import Settings
@@ -64,7 +65,7 @@ def watch(
     Raises PipelineError when the cameras do not all come to life.
     """
     log: list[str] = []
-    service = Service(archive_url, settings, jobs, log.append, None, entries)
+    service = Service(archive_url, settings, jobs, lambda event: log.append(plain(event)), None, entries)
     thread = threading.Thread(target=service.run, daemon=True)
     thread.start()
     try:

@@ -21,6 +21,7 @@ for command in (
     asking.search,
     asking.reconstruct,
     care.info,
+    care.doctor,
     study.train,
     study.evaluate,
     study.setup,

@@ -1,11 +1,12 @@
 """`run`: the long-running service."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli.output import err, work
+from pipelines.cli.output import work
 
 
 def run(
@@ -20,16 +21,12 @@ def run(
     Example: streamproc run --config site.yaml --archive archive.db
     """
     with work():
-        from datetime import UTC, datetime
-
+        from pipelines.events import Event, Level, log_to
         from pipelines.service import Service, watch
         from pipelines.site import read_site
         from storage import Archive
-        from streamproc.errors import ConfigError
+        from streamproc.errors import ConfigError, StreamprocError
         from streamproc.media.naming import redact
-
-        def log(line: str) -> None:
-            err.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ} {line}", markup=False, highlight=False, soft_wrap=True)
 
         site = read_site(config)
         settings, jobs = site.settings, site.jobs
@@ -40,12 +37,19 @@ def run(
             raise ConfigError(f"{config} names no cameras: list them under 'cameras', each with a name and a uri.")
         with Archive.open(url, create=True):
             pass
-        log(f"Watching {len(jobs)} camera{'' if len(jobs) == 1 else 's'} into {redact(url)}.")
-        service = Service(url, settings, jobs, log, lambda: read_site(config))
-        if settings.service.metrics_port is not None:
-            from pipelines.metrics import serve
+        log = log_to(sys.stderr, settings.service.log, settings.service.log_level)
+        cameras = f"{len(jobs)} camera{'' if len(jobs) == 1 else 's'}"
+        log(Event("started", f"Watching {cameras} into {redact(url)}.", figures={"cameras": len(jobs)}))
+        try:
+            service = Service(url, settings, jobs, log, lambda: read_site(config))
+            if settings.service.metrics_port is not None:
+                from pipelines.metrics import serve
 
-            host = settings.service.metrics_host
-            log(f"Metrics at http://{host}:{serve(service, host, settings.service.metrics_port)}/metrics.")
-        watch(service)
-        log("Stopped.")
+                host = settings.service.metrics_host
+                port = serve(service, host, settings.service.metrics_port)
+                log(Event("metrics", f"Metrics at http://{host}:{port}/metrics."))
+            watch(service)
+        except StreamprocError as error:
+            log(Event("failed", f"Error: {error}", Level.ERROR, detail=str(error)))
+            raise typer.Exit(1) from error
+        log(Event("stopped", "Stopped."))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from streamproc.config import cache_dir
 from streamproc.errors import WeightsError
 from streamproc.inference import Net, NetInput, load_net
-from streamproc.types import CROP_SIZE
+from streamproc.types import CROP_SIZE, Array
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,9 +28,23 @@ def trunk_path() -> Path:
 def load_trunk(expected: str | None = None) -> "FaceNet":
     """The pretrained trunk, ready for use; raises WeightsError when it is missing or not the one `expected` (hash)."""
     import torch
-    from safetensors import SafetensorError, safe_open
 
     from streamproc.codec.facenet import FaceNet
+
+    tensors = _trunk_tensors(expected)
+    net = FaceNet().eval().fuse()
+    net.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()})
+    return net.requires_grad_(False)
+
+
+def require_trunk(expected: str) -> None:
+    """Nothing; raises WeightsError where the pretrained trunk's file is missing or not the one `expected` (hash)."""
+    _trunk_tensors(expected)
+
+
+def _trunk_tensors(expected: str | None) -> dict[str, Array]:
+    from safetensors import SafetensorError, safe_open
+
     from streamproc.codec.weights import tensors_hash
 
     path = trunk_path()
@@ -43,9 +57,7 @@ def load_trunk(expected: str | None = None) -> "FaceNet":
         raise WeightsError(f"{path} is damaged ({error}): remove it and run `streamproc setup` again") from error
     if expected is not None and tensors_hash(tensors) != expected:
         raise WeightsError(f"{path} is not the trunk that this codec was trained on: remove it, run `streamproc setup`")
-    net = FaceNet().eval().fuse()
-    net.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()})
-    return net.requires_grad_(False)
+    return tensors
 
 
 def load_features(expected: str, device: str) -> Net:

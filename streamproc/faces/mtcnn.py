@@ -67,7 +67,7 @@ def load_stage(name: str, device: str) -> Net:
 
     They give scores (N, ...), shifts (N, ..., 4) and, of "onet", landmarks (N, 10); PNet's are maps.
     """
-    weights = _weights_path(name)
+    weights = weights_path(name)
     side = _SIDES[name]
 
     def build() -> "nn.Module":
@@ -79,7 +79,7 @@ def load_stage(name: str, device: str) -> Net:
     return load_net(key, build, [NetInput((2, side, side, 3), _FREE[name])], device)
 
 
-def _weights_path(name: str) -> Path:
+def weights_path(name: str) -> Path:
     """Where facenet-pytorch keeps a trained net; the package itself is not imported."""
     package = find_spec("facenet_pytorch")
     path = Path(str(package.origin)).parent / "data" / f"{name}.pt" if package else Path(f"{name}.pt")

@@ -152,6 +152,11 @@ class VideoSource:
             self._container.close()
             raise
 
+    @property
+    def codec(self) -> str:
+        """What the video is coded with, FFmpeg's name."""
+        return self._stream.codec_context.name
+
     def _prepare(self, accelerated: bool) -> None:
         self._stream = video_stream(self._container, self.uri)
         context = self._stream.codec_context

@@ -6,7 +6,6 @@ else may.
 
 import json
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,10 @@ import pytest
 
 from pipelines.samples import sample
 from streamproc import FaceCodec, FaceFinder
+from streamproc.codec import known_code
+from streamproc.codec.known_code import require_known_decoding, symbols_crc, thumbnail
+from streamproc.errors import CodecError
 from streamproc.media.photo import read_photo
-from streamproc.types import FloatArray
 
 PROFILES = ("default", "paper")
 FACES = 3
@@ -25,20 +26,9 @@ def golden_path(profile: str) -> Path:
     return Path(__file__).parents[1] / "golden" / f"{profile}_codes.json"
 
 
-def symbols_crc(codec: FaceCodec, base: bytes, enhancement: bytes) -> int:
-    """CRC-32 of every decoded symbol of both layers."""
-    found = codec.enhancement.symbols(enhancement, base)
-    crc = 0
-    for part in (codec.base.code.unpack([base])[0], found.hyper, found.latent):
-        crc = zlib.crc32(part.astype("<i4").tobytes(), crc)
-    return crc
-
-
-def thumbnail(codec: FaceCodec, base: bytes, enhancement: bytes | None) -> FloatArray:
-    """(8, 8, 3) block means of the decoded picture."""
-    picture = codec.reconstruct([base], [enhancement])[0].astype(np.float32)
-    means: FloatArray = picture.reshape(8, 32, 8, 32, 3).mean(axis=(1, 3))
-    return means
+def known_path(profile: str) -> Path:
+    """What `doctor` compares with, which is shipped: the first face of the golden ones."""
+    return Path(known_code.__file__).with_name("known") / f"{profile}.json"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -53,6 +43,26 @@ def test_golden(n: int, profile: str) -> None:
     np.testing.assert_allclose(codec.features([base])[0], face["feature"], atol=1e-4)
     np.testing.assert_allclose(thumbnail(codec, base, None), face["coarse"], atol=1)
     np.testing.assert_allclose(thumbnail(codec, base, enhancement), face["fine"], atol=1)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_known_codes_are_golden_ones(profile: str) -> None:
+    golden = json.loads(golden_path(profile).read_text())
+    known = json.loads(known_path(profile).read_text())
+    assert known == {"codec_id": golden["codec_id"], "face": golden["faces"][0]}
+
+
+def test_a_machine_that_decodes_otherwise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = FaceCodec.load("default", "cpu")
+    assert require_known_decoding(codec)
+    monkeypatch.setattr(codec, "features", lambda bases: np.zeros((len(bases), 128), np.float32))
+    with pytest.raises(CodecError, match="another feature on this machine"):
+        require_known_decoding(codec)
+    monkeypatch.setattr(known_code, "symbols_crc", lambda *_: 0)
+    with pytest.raises(CodecError, match="other symbols"):
+        require_known_decoding(codec)
+    monkeypatch.setattr(codec, "codec_id", "mine")
+    assert not require_known_decoding(codec)
 
 
 def write(profile: str) -> None:
@@ -73,6 +83,7 @@ def write(profile: str) -> None:
             }
         )
     golden_path(profile).write_text(json.dumps({"codec_id": codec.codec_id, "faces": faces}) + "\n")
+    known_path(profile).write_text(json.dumps({"codec_id": codec.codec_id, "face": faces[0]}) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ RATE = 10
 def camera(control: Control, door: Path, job: CameraJob, settings: ServiceSettings, capture: CaptureSettings) -> None:
     asked = {name: float(values[0]) for name, values in parse_qs(urlsplit(job.uri).query).items()}
     began, frames, dropped = datetime.now(UTC), 0, 0
-    writer = _writer(control, door, job, began)
+    writer = _writer(control, door, job, began, CameraBeat(0, 0, 0, None))
     control.send(CameraState(None, began, ""))
     while True:
         now = datetime.now(UTC)
@@ -50,16 +50,16 @@ def camera(control: Control, door: Path, job: CameraJob, settings: ServiceSettin
         except BROKEN:
             control.send(CameraState(GapReason.STAGE_LOST, now, "The detector was started anew."))
             began = datetime.now(UTC)
-            writer = _writer(control, door, job, began)
+            writer = _writer(control, door, job, began, CameraBeat(frames, 0, dropped, None))
             control.send(CameraState(None, datetime.now(UTC), ""))
         frames += 1
-        control.beat(CameraBeat(frames, 0, dropped, now))
+        control.beat(CameraBeat(frames, 0, dropped, now, sessions=1))
         time.sleep(1 / RATE)
 
 
-def _writer(control: Control, door: Path, job: CameraJob, began: datetime) -> FrameWriter:
+def _writer(control: Control, door: Path, job: CameraJob, began: datetime, beat: CameraBeat) -> FrameWriter:
     key = secrets.randbits(40)
-    writer = FrameWriter(knock(door, lambda: control.beat(CameraBeat(0, 0, 0, None)), 30), key, 4, lambda: None)
+    writer = FrameWriter(knock(door, lambda: control.beat(beat), 30), key, 4, lambda: None)
     source = SourceJob(key, job.uri, job.source, job.camera, None, None)
     writer.send(Opened(source, began, RATE, False, time.monotonic()))
     return writer

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
-COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "train", "evaluate", "setup"]
+COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "doctor", "train", "evaluate", "setup"]
 GROUPED = ["bench codec", "bench best-shot"]
 """Commands of groups, which are listed by the group's name."""
 

@@ -139,7 +139,9 @@ class Failing:
         self.told: list[object] = []
         self.kept = 0
         self.fails = False
-        self.schedule = Schedule(settings, self.log.append, self.told.append, self._keep, self._no_child)
+        self.schedule = Schedule(
+            settings, lambda event: self.log.append(str(event)), self.told.append, self._keep, self._no_child
+        )
 
     def _keep(self) -> None:
         if self.fails:
@@ -200,11 +202,12 @@ def test_statistics_count_past_restarts_and_closing() -> None:
     see(20, 30)  # begun anew
     see(30, 40, live=False)
     see(40, 40, live=False, is_open=False)
-    assert counted.lines() == [
+    assert [str(event) for event in counted.events()] == [
         "gate: live 66.7%, 100 frames, 10 dropped, 2 tracks, 6 faces",
         "yard: closed all the time, 0 frames, 0 dropped, 0 tracks, 0 faces",
     ]
     see(50, 50)
-    assert counted.lines()[0] == "gate: live 100.0%, 10 frames, 1 dropped, 0 tracks, 0 faces"
+    (gate, _) = counted.events()
+    assert str(gate) == "gate: live 100.0%, 10 frames, 1 dropped, 0 tracks, 0 faces"
     counted.see([], 60)
-    assert counted.lines() == []
+    assert [str(event) for event in counted.events()] == []

@@ -130,7 +130,7 @@ class Clocked:
     def __init__(self) -> None:
         self.now, self.log = 1000.0, list[str]()
         self.children: list[FakeChild] = []
-        self.check = KnownFaceCheck(self._start, self.log.append, lambda: self.now)
+        self.check = KnownFaceCheck(self._start, lambda event: self.log.append(str(event)), lambda: self.now)
 
     def _start(self) -> Any:
         self.children.append(FakeChild())

@@ -34,7 +34,7 @@ def watched(tmp_path: Path) -> Iterator[Callable[[Sequence[CameraJob]], tuple[Se
         archive, log = tmp_path / "site.db", list[str]()
         with Archive.open(str(archive), create=True):
             pass
-        service = Service(str(archive), SETTINGS, jobs, log.append, None, FAKES)
+        service = Service(str(archive), SETTINGS, jobs, lambda event: log.append(str(event)), None, FAKES)
         thread = threading.Thread(target=service.run, daemon=True)
         thread.start()
         running.append((service, thread))

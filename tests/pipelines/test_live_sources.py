@@ -56,7 +56,7 @@ def test_mjpeg_over_http_that_changes_its_size(address: str, tmp_path: Path) -> 
         CameraJob("gate", f"http://viewer:s3cret@{address}/turns", f"http://{address}/turns", "tcp"),
         CameraJob("yard", f"http://viewer:s3cret@{address}/dies", f"http://{address}/dies", "tcp"),
     ]
-    service = Service(str(path), SETTINGS, jobs, log.append, None, FAKES)
+    service = Service(str(path), SETTINGS, jobs, lambda event: log.append(str(event)), None, FAKES)
     thread = threading.Thread(target=service.run, daemon=True)
     thread.start()
     try:

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from pipelines.events import Event
 from pipelines.messages import ArchiveState, CameraJob
 from pipelines.metrics import serve
 from pipelines.service import LiveEntries, Service
@@ -49,13 +50,17 @@ class Running:
         self.archive, self.jobs, self.settings = archive, list(jobs), settings
         with Archive.open(str(archive), create=True):
             pass
-        self.log: list[str] = []
+        self.events: list[Event] = []
         self.failure: BaseException | None = None
         self.service = Service(
-            str(archive), settings, jobs, self.log.append, lambda: Site(self.settings, self.jobs), entries
+            str(archive), settings, jobs, self.events.append, lambda: Site(self.settings, self.jobs), entries
         )
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
+
+    @property
+    def log(self) -> list[str]:
+        return [str(event) for event in self.events]
 
     def _run(self) -> None:
         try:

@@ -1,0 +1,103 @@
+"""The state of an archive as it lies there, for who looks after it: nothing is migrated, nothing is changed."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
+
+from storage.opening import schema_revisions
+from storage.records import ArchiveCondition, CodecShare
+from storage.schema import BaseLayer, Camera, Codec, Face
+from storage.sqlite import connect, explained, file_bytes, locate, require_place
+from streamproc.errors import ArchiveError
+
+_LATELY = timedelta(days=7)
+_SHORTEST = timedelta(hours=1)
+"""Less time than this says nothing of a day."""
+
+
+def archive_path(url: str) -> Path:
+    """The file that `url` names, be it there or not; raises ArchiveError for what is no place for an archive."""
+    path = locate(url)
+    require_place(path, create=True)
+    return path
+
+
+def archive_condition(url: str) -> ArchiveCondition:
+    """What is to be known of the archive before it is worked with; it was written to, and that taken back.
+
+    Of one with another schema than this version's only the revision is told. Raises ArchiveNotFound where there is
+    none, ArchiveError where there is something else, or where it cannot be read or written.
+    """
+    path = locate(url)
+    with explained(path):
+        require_place(path, create=False)
+        engine = connect(path)
+        try:
+            return _condition(engine, path)
+        finally:
+            engine.dispose()
+
+
+def require_sound(url: str) -> None:
+    """Nothing, after every page of the archive was read; raises ArchiveError that names the first damage."""
+    path = locate(url)
+    with explained(path):
+        require_place(path, create=False)
+        engine = connect(path)
+        try:
+            with engine.connect() as connection:
+                said = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+        finally:
+            engine.dispose()
+    if said != "ok":
+        first = " ".join(str(said).split())
+        raise ArchiveError(f"The archive {path} is damaged ({first}): put a backup in its place.")
+
+
+def _condition(engine: Engine, path: Path) -> ArchiveCondition:
+    known = schema_revisions()
+    with engine.connect() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+        if revision is None or "base_layers" not in inspect(connection).get_table_names():
+            raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
+        if revision not in known:
+            raise ArchiveError(
+                f"The archive {path} was made by a newer streamproc (its schema is {revision}, this one knows "
+                f"{known[0]}): use that one, or upgrade this."
+            )
+        if revision != known[0]:
+            return ArchiveCondition(path, revision, known[0], (), None, None)
+        codecs, newest, rate = _codecs(connection), _newest(connection), _faces_a_day(connection)
+    with engine.connect().execution_options(writes=True) as connection, connection.begin() as transaction:
+        connection.execute(insert(Codec).values(id="none: written to see whether it can be", profile=""))
+        transaction.rollback()
+    faces = sum(codec.faces for codec in codecs)
+    a_day = None if rate is None or not faces else rate * file_bytes(path) / faces
+    return ArchiveCondition(path, revision, known[0], codecs, newest, a_day)
+
+
+def _codecs(connection: Connection) -> tuple[CodecShare, ...]:
+    counted = (
+        select(Codec.id, Codec.profile, func.count())
+        .join_from(BaseLayer, Codec, BaseLayer.codec_key == Codec.key)
+        .group_by(Codec.key)
+        .order_by(func.count().desc())
+    )
+    return tuple(CodecShare(*row) for row in connection.execute(counted))
+
+
+def _newest(connection: Connection) -> datetime | None:
+    """The latest time that anything in the archive speaks of as past."""
+    times = [connection.execute(select(func.max(column))).scalar() for column in (Face.time, Camera.watched_until)]
+    return max((time for time in times if time is not None), default=None)
+
+
+def _faces_a_day(connection: Connection) -> float | None:
+    """Of the last week that there are faces of; None where they are too few to say."""
+    last = connection.execute(select(func.max(Face.time))).scalar()
+    if last is None:
+        return None
+    faces, first = connection.execute(select(func.count(), func.min(Face.time)).where(Face.time > last - _LATELY)).one()
+    return None if last - first < _SHORTEST else faces / ((last - first) / timedelta(days=1))
