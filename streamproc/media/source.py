@@ -20,7 +20,7 @@ from streamproc.media.naming import content_hash, default_camera, device_path, e
 from streamproc.media.opening import cleaned, lost, open_container, video_stream
 from streamproc.media.pixels import RgbConverter, quarter_turns
 from streamproc.media.timing import RateGate, StreamClock
-from streamproc.types import Frame, Transport
+from streamproc.types import Frame, FrameTime, Image, Transport
 
 __all__ = ["SourceInfo", "VideoSource", "content_hash", "default_camera", "expand", "is_picture", "redact"]
 
@@ -68,11 +68,13 @@ class VideoSource:
         threads: int = 2,
         transport: Transport = "tcp",
         damaged: Callable[[], None] | None = None,
+        wanted: Callable[[FrameTime, Image], bool] | None = None,
     ) -> None:
         """`started_at`: when the first frame was captured (for a file by default its creation time, else when it was
         last written; for a live source now); `max_rate`: frames given per second of stream time, at most; `timeout`:
         seconds that a URL or device may stay silent; `threads`: of the decoder; `transport`: of RTSP; `damaged` is
-        called for each damaged frame."""
+        called for each damaged frame; `wanted` is asked of each frame that `max_rate` leaves, with its luma (H, W) uint8
+        (valid during the call), whether it is to be given: the others are not even converted."""
         if started_at is not None and started_at.tzinfo is None:
             raise ValueError("started_at must say its time zone.")
         self.uri = uri
@@ -85,6 +87,7 @@ class VideoSource:
         self._threads = threads
         self._transport: Transport = transport
         self._damaged = damaged
+        self._wanted = wanted
         self._gate = RateGate(max_rate)
         self._damaged_in_a_row = 0
         self._reached: Fraction | None = None
@@ -104,12 +107,14 @@ class VideoSource:
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, each (H, W, 3) uint8 RGB; `index` counts decoded frames, also those that `max_rate` held back."""
+        """The frames, each (H, W, 3) uint8 RGB; `index` counts decoded frames, also those that were not given."""
         converter = RgbConverter()
         for picture in itertools.chain([self._first], self._pictures):
             time = self._clock.stamp(picture.pts, picture.time_base, picture.duration)
             index, self.frames = self.frames, self.frames + 1
-            if self._gate.wants(self._clock.elapsed):
+            if not self._gate.wants(self._clock.elapsed):
+                continue
+            if self._wanted is None or self._wanted(time, converter.luma(picture)):
                 yield Frame(self.camera_id, index, time, converter.convert(picture))
         self._check_end()
 
