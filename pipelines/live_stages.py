@@ -8,19 +8,19 @@ stage's place. Frames are not: what a detector that was killed had not finished 
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from pipelines.channels import FrameReader
 from pipelines.detect import Finder, Follower, detect
 from pipelines.encode import Coder, code_tracks
+from pipelines.intake import Intake
 from pipelines.links import BROKEN, Door, Letter, Post
 from pipelines.messages import (
     ArchiveState,
     Beat,
+    DetectBeat,
     Ended,
     FrameReady,
     GapNews,
@@ -37,7 +37,8 @@ from pipelines.worker import BEAT_SECONDS, Control
 from storage import Archive
 from streamproc.config import DetectSettings, EncodeSettings
 from streamproc.errors import ArchiveFull
-from streamproc.types import SourceResult, Track
+from streamproc.media.regions import Regions
+from streamproc.types import CodedTrack, Detection, Frame, SourceResult, Track
 
 UNDER_WAY = 64
 """Tracks that may be on their way to the archive; a track is about 0.6 MB."""
@@ -55,80 +56,77 @@ def run_detect(control: Control, door: Path, next_door: Path, settings: DetectSe
     Detector(control, opened, next_door, settings, FaceFinder.load(settings.device, settings.min_face)).run()
 
 
+@dataclass(slots=True)
+class _Watch:
+    """A session under way: who is followed in it, and where faces count."""
+
+    session: Session
+    follower: Follower
+    regions: Regions
+
+
 class Detector:
     """From the frames of all cameras to tracks."""
 
     def __init__(self, control: Control, door: Door, next_door: Path, settings: DetectSettings, finder: Finder) -> None:
-        self._control, self._door, self._settings, self._finder = control, door, settings, finder
+        self._control, self._settings, self._finder = control, settings, finder
+        self._intake = Intake(door, settings.batch)
         self._post = Post(next_door, UNDER_WAY, self._beat, PATIENCE)
-        self._readers: dict[Connection, FrameReader] = {}
-        self._sessions: dict[Connection, tuple[Session, Follower]] = {}
+        self._watches: dict[Connection, _Watch] = {}
 
     def run(self) -> None:
         """Nothing, when it was asked to stop and all that was open is archived."""
         self._control.stoppable()
         while not self._control.stopping.is_set():
             self._beat()
-            self._readers |= {line: FrameReader(line) for line in self._door.newcomers()}
-            self._work(self._take())
+            self._work(self._intake.take())
+            self._intake.tell({line: watch.follower.following for line, watch in self._watches.items()})
             self._post.settle(0.0)
-        for line in list(self._sessions):
+        for line in list(self._watches):
             self._end(line, None)
         self._post.finish(PATIENCE)
 
     def _beat(self) -> None:
-        self._control.beat(Beat())
-
-    def _take(self) -> list[tuple[Connection, Any]]:
-        """What is waiting, with about a batch of frames at most; a line that broke ends its session."""
-        news: list[tuple[Connection, Any]] = []
-        if not self._readers:
-            time.sleep(BEAT_SECONDS / 5)
-            return news
-        for ready in wait(list(self._readers), BEAT_SECONDS):
-            assert isinstance(ready, Connection)
-            share = max(1, self._settings.batch - len(news))
-            try:
-                while share and ready.poll():
-                    news.append((ready, self._readers[ready].receive()))
-                    share -= 1
-            except BROKEN:
-                news.append((ready, None))
-        return news
+        self._control.beat(DetectBeat(self._intake.share))
 
     def _work(self, news: Sequence[tuple[Connection, Any]]) -> None:
         frames = {
-            id(message): self._readers[line].frame(message) for line, message in news if isinstance(message, FrameReady)
+            id(message): self._intake.frame(line, message) for line, message in news if isinstance(message, FrameReady)
         }
         found = dict(zip(frames, detect(self._finder, list(frames.values())), strict=True))
         for line, message in news:
             match message:
-                case Opened(job, started_at, rate, _, _):
+                case Opened(job, started_at, rate, _, _, roi):
                     session = Session(job.camera, job.source, started_at)
-                    self._sessions[line] = session, Follower(self._finder, rate, self._settings, False)
+                    follower = Follower(self._finder, rate, self._settings, False)
+                    self._watches[line] = _Watch(session, follower, Regions(roi))
                 case FrameReady():
-                    session, follower = self._sessions[line]
-                    self._send(session, follower.update(frames[id(message)], found[id(message)]))
-                    self._send(session, follower.unfinished())
-                    with suppress(*BROKEN):  # the next reading of the line says so, too
-                        self._readers[line].free(message)
+                    self._follow(self._watches[line], frames[id(message)], found[id(message)])
+                    self._intake.free(line, message)
                 case Ended():
                     self._end(line, message)
                 case None:
-                    if line in self._sessions:
+                    if line in self._watches:
                         self._end(line, None)
-                    self._readers.pop(line, None)
-                    line.close()
+                    self._intake.close(line)
         # Views of slots must not outlive the ring's place in this process.
         frames.clear()
 
-    def _send(self, session: Session, tracks: Sequence[Track]) -> None:
+    def _follow(self, watch: _Watch, frame: Frame, found: Sequence[Detection]) -> None:
+        """Nothing; what the frame says of tracks is under way."""
+        height, width = frame.image.shape[:2]
+        counted = [detection for detection in found if watch.regions.holds(detection.box, width, height)]
+        self._send(watch.session, watch.follower.update(frame, counted))
+        self._send(watch.session, watch.follower.unfinished(), ended=False)
+
+    def _send(self, session: Session, tracks: Sequence[Track], ended: bool = True) -> None:
         for track in tracks:
-            self._post.send(SessionTrack(session, track))
+            self._post.send(SessionTrack(session, track, ended))
 
     def _end(self, line: Connection, ended: Ended | None) -> None:
         """Nothing; the session's open tracks and its end are under way. Without an `ended` its process was killed."""
-        session, follower = self._sessions.pop(line)
+        watch = self._watches.pop(line)
+        session, follower = watch.session, watch.follower
         self._send(session, follower.finish())
         result = SourceResult(session.camera, session.source, detections=follower.detections, tracks=follower.tracks)
         if ended is not None:
@@ -159,7 +157,7 @@ def encode(control: Control, door: Door, next_door: Path, settings: EncodeSettin
         for letter in letters:
             message = letter.message
             if isinstance(message, SessionTrack):
-                message = SessionCoded(message.session, codec.codec_id, codec.profile, next(coded))
+                message = SessionCoded(message.session, codec.codec_id, codec.profile, next(coded), message.ended)
             post.send(message)
         while not post.finish(BEAT_SECONDS) and not control.stopping.is_set():
             control.beat(Beat())
@@ -213,6 +211,8 @@ class Recorder:
         self._archive, self._control = archive, control
         self._sources: dict[tuple[Session, str], str] = {}
         """The archive's names of the sessions under way, by what they are coded with."""
+        self._held: dict[tuple[Session, int], int] = {}
+        """Faces that the archive holds of tracks which have not ended."""
         self._full = False
 
     def took(self, message: object) -> bool:
@@ -243,12 +243,21 @@ class Recorder:
             self._sources[key] = entry.id
         return self._sources[key]
 
+    def _change(self, session: Session, track: CodedTrack, ended: bool) -> TrackArchived:
+        """How much more the archive holds now: news of a track stands in the place of what came before."""
+        key, faces = (session, track.ordinal), len(track.faces)
+        held = self._held.pop(key, None)
+        if not ended:
+            self._held[key] = faces
+        return TrackArchived(session.camera, faces - (held or 0), held is None)
+
     def _write(self, message: object) -> None:
         match message:
-            case SessionCoded(session, codec_id, profile, track):
+            case SessionCoded(session, codec_id, profile, track, ended):
                 self._archive.add_track(self._source(session, codec_id, profile), track)
-                self._control.send(TrackArchived(session.camera, len(track.faces)))
+                self._control.send(self._change(session, track, ended))
             case SessionEnded(session, result):
+                self._held = {key: faces for key, faces in self._held.items() if key[0] != session}
                 self._sources = {key: name for key, name in self._sources.items() if key[0] != session}
                 self._archive.finish_session(session.camera, session.source, session.started_at, result)
             case ResumedNews(camera, at):

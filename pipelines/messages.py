@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from streamproc.types import CodedTrack, FrameTime, GapReason, SourceResult, Track, Transport
+from streamproc.types import CodedTrack, FrameTime, GapReason, Polygon, SourceResult, Track, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,15 @@ class SourceJob:
 
 @dataclass(frozen=True, slots=True)
 class CameraJob:
-    """A live camera to watch: `uri` with its credentials, which nothing else may hold, and `source` without."""
+    """A live camera to watch: `uri` with its credentials, which nothing else may hold, and `source` without; what of
+    its picture counts (`roi`, empty: all of it) and what nobody may see (`masks`)."""
 
     camera: str
     uri: str = field(repr=False)
     source: str
     transport: Transport
+    roi: Polygon = ()
+    masks: tuple[Polygon, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Session:
 class Opened:
     """A source was opened; its first frame was captured at `started_at` (UTC).
 
-    `rate`: frames a second that will be given on; `still`: it is a picture, of one frame; `begun`: monotonic seconds.
+    `rate`: frames a second that will be given on, at most; `still`: it is a picture, of one frame; `begun`: monotonic
+    seconds; `roi`: faces count whose centre is in there (empty: all).
     """
 
     job: SourceJob
@@ -53,6 +57,7 @@ class Opened:
     rate: float
     still: bool
     begun: float
+    roi: Polygon = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class RingAnnounced:
 
 @dataclass(frozen=True, slots=True)
 class FrameReady:
-    """A frame lies in a ring at `offset`, (height, width, 3) uint8 RGB."""
+    """A frame lies in a ring at `offset`, (height, width, 3) uint8 RGB, since `sent` (monotonic seconds)."""
 
     key: int
     camera: str
@@ -75,14 +80,26 @@ class FrameReady:
     width: int
     index: int
     time: FrameTime
+    sent: float
 
 
 @dataclass(frozen=True, slots=True)
 class SlotFreed:
-    """The other way: a slot may be written again."""
+    """The other way: a slot may be written again; `searched` is False when the frame in it had grown too old for
+    that."""
 
     ring: int
     offset: int
+    searched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The same way, to a live camera: which share (0..1] of its rates detection can take, the same for every camera,
+    and whether a face is in its view."""
+
+    share: float
+    face: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +148,18 @@ class SessionTrack:
 
     session: Session
     track: Track
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCoded:
-    """A track, coded with a codec."""
+    """A track, coded with a codec; `ended` as in SessionTrack."""
 
     session: Session
     codec_id: str
     profile: str
     track: CodedTrack
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +210,13 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectBeat:
+    """A sign of life of live cameras' detection: the share (0..1] of their rates that it can take."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Archived:
     """Tracks of a source on the disk so far."""
 
@@ -208,13 +234,14 @@ class SourceDone:
 
 @dataclass(frozen=True, slots=True)
 class CameraBeat:
-    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, and when the
-    newest was captured (None while there is none)."""
+    """A sign of life of a live camera's process: frames that were due, damaged, dropped since it began, when the newest
+    was captured (None while there is none), and how many were worth searching."""
 
     frames: int
     corrupt: int
     dropped: int
     newest: datetime | None
+    searched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +256,12 @@ class CameraState:
 
 @dataclass(frozen=True, slots=True)
 class TrackArchived:
-    """A live camera's track is on the disk."""
+    """A live camera's track is on the disk: `faces` more than before, in a track that was there before or, `new`, was
+    not."""
 
     camera: str
     faces: int
+    new: bool = True
 
 
 @dataclass(frozen=True, slots=True)

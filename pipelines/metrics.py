@@ -33,7 +33,7 @@ class _Cameras(Collector):
         yield _counter("frames", "Frames that were due for detection", cameras, lambda c: c.beat.frames)
         yield _counter("frames_damaged", "Frames that could not be decoded", cameras, lambda c: c.beat.corrupt)
         yield _counter("frames_dropped", "Frames that detection was too busy for", cameras, lambda c: c.beat.dropped)
-        yield _counter("tracks", "Tracks archived, news of unfinished ones among them", cameras, lambda c: c.tracks)
+        yield _counter("tracks", "Tracks archived, unfinished ones among them", cameras, lambda c: c.tracks)
         yield _counter("faces", "Faces archived", cameras, lambda c: c.faces)
         yield _counter("restarts", "Ends of the camera's process", cameras, lambda c: c.restarts)
         lag = GaugeMetricFamily("streamproc_lag_seconds", "Age of the newest frame", labels=["camera"])
@@ -48,6 +48,11 @@ class _Cameras(Collector):
         for stage in list(self._service.stages.values()):
             stages.add_metric([stage.name], stage.restarts)
         yield stages
+        yield GaugeMetricFamily(
+            "streamproc_detection_share",
+            "Share of cameras' rates that detection can take",
+            self._service.share,
+        )
         yield GaugeMetricFamily(
             "streamproc_archive_well", "1 while the archive takes faces", float(self._service.archive.well)
         )

@@ -23,6 +23,7 @@ from pipelines.messages import (
     CameraBeat,
     CameraJob,
     CameraState,
+    DetectBeat,
     GapNews,
     ResumedNews,
     TrackArchived,
@@ -30,6 +31,7 @@ from pipelines.messages import (
 )
 from streamproc.config import Settings
 from streamproc.errors import ConfigError, PipelineError
+from streamproc.media.share import Overload
 from streamproc.types import GapReason
 
 LISTEN_SECONDS = 0.25
@@ -103,6 +105,9 @@ class Service:
         self.stages: dict[str, Stage] = {}
         self.cameras = {job.camera: Watched(job) for job in jobs}
         self.archive = ArchiveState(True, "")
+        self.share = 1.0
+        """Of all cameras' rates, what detection can take."""
+        self._overload = Overload()
         self._ledger = _Ledger(self._door("archive"))
 
     def troubles(self) -> list[str]:
@@ -208,9 +213,13 @@ class Service:
 
     def _hear_stage(self, message: Any) -> None:
         match message:
-            case TrackArchived(name, faces) if name in self.cameras:
-                self.cameras[name].tracks += 1
+            case TrackArchived(name, faces, new) if name in self.cameras:
+                self.cameras[name].tracks += new
                 self.cameras[name].faces += faces
+            case DetectBeat(share):
+                self.share = share
+                if news := self._overload.news(share, time.monotonic()):
+                    self._log(news)
             case ArchiveState():
                 self.archive = message
                 self._log("The archive can be written to again." if message.well else message.detail)

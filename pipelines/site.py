@@ -20,7 +20,7 @@ def camera_jobs(settings: Settings, folder: Path) -> Sequence[CameraJob]:
     """
     values = os.environ | _secrets(settings, folder)
     jobs = [
-        CameraJob(camera.name, uri, redact(uri), camera.transport)
+        CameraJob(camera.name, uri, redact(uri), camera.transport, camera.roi, camera.masks)
         for camera in settings.cameras
         for uri in [_filled(camera.name, camera.uri, values)]
     ]

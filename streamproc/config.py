@@ -115,7 +115,7 @@ class CameraSettings(Section):
     transport: Transport = "tcp"
     """What RTSP comes over."""
     roi: Annotated[Outline, Field(strict=False)] = ()
-    """Corners [x, y] of the region in which faces count, in shares of the picture's width and height; none: all of it."""
+    """Corners [x, y] of the region in which faces count, in shares of the picture's sides; none: all of it."""
     masks: Annotated[tuple[Annotated[Outline, Field(min_length=3)], ...], Field(strict=False)] = ()
     """Regions of the same form that are painted black before anything else sees the picture."""
 

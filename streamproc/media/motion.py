@@ -1,8 +1,8 @@
 """Whether anything moves before a camera, seen on a small luma picture: what costs nothing beside finding faces.
 
 Each picture is compared with a background that follows it slowly. The light of the whole picture is taken out first, by
-a gain and an offset that most of the picture agrees on; a cell has changed when it is further off than noise, flicker of
-the coding and leaves have lately been there; and a few changed cells beside each other are motion.
+a gain and an offset that most of the picture agrees on; a cell has changed when it is further off than noise, flicker
+of the coding and leaves have lately been there; and a few changed cells beside each other are motion.
 """
 
 from datetime import datetime
@@ -26,9 +26,9 @@ UNREST_MEMORY: Final = 30.0
 SPREADS: Final = 5.0
 """A cell has changed when it is so many times further off than it mostly is."""
 LEAST, MOST = 6.0, 12.0
-"""Bounds of that, grey levels. Coding makes still cells flicker by some four; in composed scenes walkers of 40 px are
-still seen all the way at the upper bound, dark and blurred ones, too. It keeps a doorway, where somebody always walks, from
-getting used to it."""
+"""Bounds of that, grey levels. Coding makes still cells flicker by some four; walkers of 40 px in composed scenes, dark
+and blurred ones too, are still seen all the way at the upper bound, which keeps a doorway, where somebody always walks,
+from getting used to it."""
 TOGETHER: Final = 4
 """Changed cells in a square of three by three that are motion."""
 WHOLE: Final = 0.5

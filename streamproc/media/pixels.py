@@ -36,5 +36,6 @@ class RgbConverter:
         contiguous, where its format has such a plane; black is 0 or, as in most video, 16."""
         grey = frame if frame.format.name in _LUMA_FIRST else self._greying.reformat(frame, format="gray")
         plane = grey.planes[0]
-        rows = np.frombuffer(plane, np.uint8)[: plane.line_size * grey.height].reshape(grey.height, plane.line_size)
+        count = grey.height * plane.line_size
+        rows = np.frombuffer(memoryview(plane), np.uint8, count).reshape(grey.height, plane.line_size)
         return np.rot90(rows[:, : grey.width], quarter_turns(frame))

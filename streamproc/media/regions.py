@@ -30,7 +30,8 @@ class Regions:
         else:
             inside[:] = 1
         _fill(hidden, self.masks, 1)
-        return (inside > cv2.dilate(hidden, np.ones((3, 3), np.uint8))).astype(bool)
+        counted: BoolArray = inside > cv2.dilate(hidden, np.ones((3, 3), np.uint8))
+        return counted
 
     def blackened(self, image: Image) -> Image:
         """The picture (H, W, 3) uint8 with the masks painted black: itself, unless it cannot be written to."""

@@ -73,8 +73,8 @@ class VideoSource:
         """`started_at`: when the first frame was captured (for a file by default its creation time, else when it was
         last written; for a live source now); `max_rate`: frames given per second of stream time, at most; `timeout`:
         seconds that a URL or device may stay silent; `threads`: of the decoder; `transport`: of RTSP; `damaged` is
-        called for each damaged frame; `wanted` is asked of each frame that `max_rate` leaves, with its luma (H, W) uint8
-        (valid during the call), whether it is to be given: the others are not even converted."""
+        called for each damaged frame; `wanted` is asked of each frame that `max_rate` leaves, with its luma (H, W)
+        uint8 (valid during the call), whether it is to be given: the others are not even converted."""
         if started_at is not None and started_at.tzinfo is None:
             raise ValueError("started_at must say its time zone.")
         self.uri = uri
