@@ -51,6 +51,7 @@ class FrameWriter:
         self._stride = 0
         self._memory: mmap.mmap | None = None
         self._free: list[int] = []
+        self._missed = 0
         self._pace = Pace(1.0, False)
         self.aged = 0
         """Frames that the reader gave back unsearched."""
@@ -75,6 +76,7 @@ class FrameWriter:
         if self._free:
             self._announce(memory, frame)
             return True
+        self._missed += 1
         return False
 
     def pace(self) -> Pace:
@@ -93,10 +95,9 @@ class FrameWriter:
         image, offset = frame.image, self._free.pop()
         _view(memory, offset, image.shape)[:] = image
         height, width = image.shape[:2]
-        sent = time.monotonic()
-        self.send(
-            FrameReady(self._key, frame.camera_id, self._ring, offset, height, width, frame.index, frame.time, sent)
-        )
+        place, news = (self._ring, offset, height, width), (time.monotonic(), self._missed)
+        self._missed = 0
+        self.send(FrameReady(self._key, frame.camera_id, *place, frame.index, frame.time, *news))
 
     def _new_ring(self, size: int) -> mmap.mmap:
         self._stride = -(-size // PAGE) * PAGE

@@ -86,7 +86,7 @@ class Intake:
                 message = reader.receive()
                 if isinstance(message, FrameReady):
                     waited = time.monotonic() - message.sent
-                    self._fair.waited(waited)
+                    self._fair.waited(waited, message.missed)
                     if waited > STALE:
                         reader.free(message, searched=False)
                         continue

@@ -70,7 +70,8 @@ class RingAnnounced:
 
 @dataclass(frozen=True, slots=True)
 class FrameReady:
-    """A frame lies in a ring at `offset`, (height, width, 3) uint8 RGB, since `sent` (monotonic seconds)."""
+    """A frame lies in a ring at `offset`, (height, width, 3) uint8 RGB, since `sent` (monotonic seconds); between the
+    one before and it there was no slot for `missed` frames."""
 
     key: int
     camera: str
@@ -81,6 +82,7 @@ class FrameReady:
     index: int
     time: FrameTime
     sent: float
+    missed: int
 
 
 @dataclass(frozen=True, slots=True)

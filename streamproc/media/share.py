@@ -17,18 +17,20 @@ LASTING: Final = 5.0
 
 
 class FairShare:
-    """Rises by small steps while frames are searched soon after they come, and falls by a fifth when they waited, which
-    is what lets many senders share a line they know nothing of (additive increase, multiplicative decrease: Chiu and
-    Jain, 1989)."""
+    """Rises by small steps while frames are searched soon after they come, and falls by a fifth when they waited or were
+    dropped, which is what lets many senders share a line they know nothing of (additive increase, multiplicative
+    decrease: Chiu and Jain, 1989)."""
 
     def __init__(self) -> None:
         self.share = 1.0
-        self._longest = 0.0
+        self._longest, self._missed = 0.0, 0
         self._changed: float | None = None
 
-    def waited(self, seconds: float) -> None:
-        """Nothing; a frame had waited so long when it was its turn."""
+    def waited(self, seconds: float, missed: int = 0) -> None:
+        """Nothing; a frame had waited so long when it was its turn, and before it `missed` ones found no room to wait
+        in."""
         self._longest = max(self._longest, seconds)
+        self._missed += missed
 
     def settle(self, now: float) -> bool:
         """Whether the share is another one now; ask often. `now`: monotonic seconds."""
@@ -36,9 +38,9 @@ class FairShare:
             self._changed = now
         if now - self._changed < STEP_SECONDS:
             return False
-        before, late = self.share, self._longest > WAIT_MOST
+        before, late = self.share, self._longest > WAIT_MOST or self._missed > 0
         self.share = max(LEAST, before * _FALL) if late else min(1.0, before + _RISE)
-        self._longest, self._changed = 0.0, now
+        self._longest, self._missed, self._changed = 0.0, 0, now
         return self.share != before
 
 

@@ -143,6 +143,18 @@ def test_the_share_settles_where_the_work_can_be_done() -> None:
     assert line.fair.share >= LEAST
 
 
+def test_frames_that_found_no_room_lower_the_share_too() -> None:
+    fair = FairShare()
+    assert not fair.settle(0.0)
+    fair.waited(0.1, missed=3)
+    assert not fair.settle(0.5)
+    assert fair.settle(1.0)
+    assert fair.share == pytest.approx(0.8)
+    fair.waited(0.1)
+    assert fair.settle(2.0)
+    assert fair.share > 0.8
+
+
 def test_an_overload_is_told_once_and_a_hiccup_is_not() -> None:
     overload = Overload()
     shares = [(0.0, 1.0), (1.0, 0.8), (3.0, 0.95), (10.0, 0.64), (12.0, 0.41), (15.5, 0.33), (20.0, 0.3), (30.0, 0.95)]
