@@ -17,8 +17,8 @@ LASTING: Final = 5.0
 
 
 class FairShare:
-    """Rises by small steps while frames are searched soon after they come, and falls by a fifth when they waited or were
-    dropped, which is what lets many senders share a line they know nothing of (additive increase, multiplicative
+    """Rises by small steps while frames are searched soon after they come, and falls by a fifth when they waited or
+    were dropped, which is what lets many senders share a line they know nothing of (additive increase, multiplicative
     decrease: Chiu and Jain, 1989)."""
 
     def __init__(self) -> None:

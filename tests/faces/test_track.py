@@ -246,13 +246,11 @@ def test_who_was_just_seen_comes_before_who_waits_at_few_looks_a_second() -> Non
 
 def test_a_face_is_in_view_until_its_track_ends() -> None:
     builder = TrackBuilder(6)
-    builder.update(frame(0), [], plain_crop)
-    assert not builder.following
-    builder.update(frame(0.5), [detection((100, 300))], plain_crop)
-    builder.update(frame(1.5), [], plain_crop)
-    assert builder.following
-    builder.update(frame(2.5), [], plain_crop)
-    assert not builder.following
+    seen = []
+    for at, found in ((0.0, []), (0.5, [detection((100, 300))]), (1.5, []), (2.5, [])):
+        builder.update(frame(at), found, plain_crop)
+        seen.append(builder.following)
+    assert seen == [False, True, True, False]
 
 
 def test_who_stays_is_told_of_before_the_end() -> None:

@@ -44,7 +44,7 @@ def somebody() -> Portrait:
     picture, alpha = np.zeros((150, 120, 3), np.uint8), np.zeros((150, 120), np.uint8)
     for place, axes, colour in (((60, 120), (55, 45), (60, 70, 110)), ((60, 45), (22, 30), (190, 150, 130))):
         cv2.ellipse(picture, place, axes, 0, 0, 360, colour, -1)
-        cv2.ellipse(alpha, place, axes, 0, 0, 360, 1, -1)
+        cv2.ellipse(alpha, place, axes, 0, 0, 360, (1,), -1)
     shoulders = alpha.astype(np.float32)
     box = np.array([40, 19, 80, 71], np.float32)
     nobody = np.zeros((256, 256, 3), np.uint8)  # nobody is to be recognised
