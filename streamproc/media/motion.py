@@ -10,9 +10,12 @@ from typing import Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from streamproc.media.regions import Regions
 from streamproc.types import Array, BoolArray, FloatArray, Image
+
+IndexArray = npt.NDArray[np.intp]
 
 CELLS: Final = 160
 """Cells along a picture's longer side: a face of 40 px in a 1080p picture is three across, its shoulders are nine."""
@@ -34,6 +37,8 @@ TOGETHER: Final = 4
 WHOLE: Final = 0.5
 """Share of changed cells from which on it is another picture (a lamp went on, the camera was turned): all is learnt
 anew."""
+LIGHT_CELLS: Final = 7
+"""One cell in so many is asked what became of the light."""
 _STEADY: Final = 25.0
 """Of the gain: in a picture whose variance is no more than this, a change of light is rather taken for an offset."""
 
@@ -48,6 +53,7 @@ class MotionGate:
         self._background: FloatArray
         self._unrest: FloatArray
         self._counted: BoolArray
+        self._asked: IndexArray
         self._last: datetime
 
     def moved(self, luma: Image, at: datetime) -> bool:
@@ -59,11 +65,12 @@ class MotionGate:
         if size != self._size:
             self._size = size
             self._counted = self._regions.counted(*size)
+            self._asked = np.flatnonzero(self._counted)[::LIGHT_CELLS]
             self._learn(small, at)
             return True
-        if not self._counted.any():
+        if not self._asked.size:
             return False
-        expected = _relit(self._background, small, self._counted)
+        expected = _relit(self._background, small, self._asked)
         off = np.abs(small - expected)
         changed = (off > np.clip(SPREADS * self._unrest, LEAST, MOST)) & self._counted
         if changed.sum() > WHOLE * self._counted.sum():
@@ -91,10 +98,10 @@ def _share(passed: float, memory: float) -> np.float32:
     return np.float32(1 - np.exp(-passed / memory))
 
 
-def _relit(background: FloatArray, small: FloatArray, counted: BoolArray) -> FloatArray:
-    """The background in the picture's light: times a gain and plus an offset, both by least squares over the cells that
-    follow them, twice, which leaves out whatever moves."""
-    before, now = background[counted][::2], small[counted][::2]
+def _relit(background: FloatArray, small: FloatArray, asked: IndexArray) -> FloatArray:
+    """The background in the picture's light: times a gain and plus an offset, both by least squares over those of the
+    cells `asked` that follow them, twice, which leaves out whatever moves."""
+    before, now = background.take(asked), small.take(asked)
     gain, offset = 1.0, float(np.median(now - before))
     for _ in range(2):
         wrong = np.abs(now - (gain * before + offset))
