@@ -6,6 +6,7 @@ What hangs in here, in FFmpeg, too, is ended from outside: the supervisor hears 
 import secrets
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,15 +14,28 @@ from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from pipelines.channels import FrameWriter
 from pipelines.links import BROKEN, knock
-from pipelines.messages import CameraBeat, CameraJob, CameraState, ClockChanged, Ended, Noticed, Opened, SourceJob
+from pipelines.messages import (
+    CameraBeat,
+    CameraJob,
+    CameraState,
+    ClockChanged,
+    Ended,
+    Noticed,
+    Opened,
+    Pace,
+    SourceJob,
+)
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import CaptureSettings, ServiceSettings
 from streamproc.errors import SourceError, SourceStalled
+from streamproc.media.cadence import Cadence, Rates
 from streamproc.media.hardware import Hardware
 from streamproc.media.health import PictureHealth, Trouble
+from streamproc.media.motion import MotionGate
 from streamproc.media.notices import About, Notice
+from streamproc.media.regions import Regions
 from streamproc.media.source import VideoSource
-from streamproc.types import Clock, GapReason
+from streamproc.types import Clock, FrameTime, GapReason, Image
 
 FIRST_RETRY = 0.25
 """Seconds before the second attempt; then twice as long each time, up to the settings'."""
@@ -53,6 +67,7 @@ class _Camera:
     ) -> None:
         self._control, self._door, self._job = control, door, job
         self._settings, self._capture = settings, capture
+        self._regions = Regions(job.roi, job.masks)
         self._state: CameraState | None = None
         self._frames = self._corrupt = self._dropped = self._sessions = 0
         self._waiting = 0.0
@@ -70,6 +85,10 @@ class _Camera:
     def session(self) -> None:
         """One connection to the camera, until it breaks; raises SourceError where none came about."""
         self._health = PictureHealth(timedelta(seconds=self._settings.frozen), timedelta(seconds=self._settings.black))
+        gate = MotionGate(self._regions) if self._capture.motion else None
+        self._cadence = Cadence(Rates.live(self._capture), gate)
+        self._trouble: CameraState | None = None
+        self._line: FrameWriter | None = None
         reached = False
         try:
             with VideoSource(
@@ -82,6 +101,7 @@ class _Camera:
                 damaged=self._saw_damage,
                 hardware=self._hardware,
                 notice=self._notice,
+                wanted=self._wants,
             ) as source:
                 reached = True
                 self._sessions += 1
@@ -94,29 +114,46 @@ class _Camera:
         self.rest(FIRST_RETRY)
 
     def _follow(self, source: VideoSource) -> None:
-        writer = self._writer(source)
+        self._line = self._writer(source)
         for frame in source:
-            self._frames += 1
-            self._judge(self._health.see(frame.image, frame.time.captured_at))
+            if self._trouble:
+                break
+            image = self._regions.blackened(frame.image)
             try:
                 if (clock := source.clock) != self._clock:
                     self._clock = clock
-                    writer.send(ClockChanged(clock))
-                self._dropped += not writer.offer(frame)
+                    self._line.send(ClockChanged(clock))
+                self._dropped += not self._line.offer(replace(frame, image=image))
             except BROKEN:
                 # The detector went; what it knew of this session went with it.
                 self._control.send(CameraState(GapReason.STAGE_LOST, _now(), "The detector was started anew."))
                 self._state = None
-                writer = self._writer(source)
-            self._waiting = writer.waiting
-            self._beat(frame.time.captured_at)
-            if trouble := out_of_time(frame.time.captured_at, _now()):
-                break
-        else:
-            trouble = CameraState(GapReason.SILENT, _now(), "The stream ended.")
+                self._line = self._writer(source)
         with suppress(*BROKEN):  # a detector that is gone knows of no session to end
-            writer.send(Ended(self._session, source.frames, source.corrupt))
-        self._say(trouble)
+            self._line.send(Ended(self._session, source.frames, source.corrupt))
+        self._say(self._trouble or CameraState(GapReason.SILENT, _now(), "The stream ended."))
+
+    def _wants(self, time_: FrameTime, luma: Image) -> bool:
+        """Whether a due frame is to be searched, or shows that the session must end."""
+        self._frames += 1
+        at = time_.captured_at
+        self._judge(self._health.see(luma, at))
+        self._beat(at)
+        self._trouble = out_of_time(at, _now())
+        pace = self._pace()
+        due = pace is None or self._cadence.wants(luma, at, pace.share, pace.face)
+        return due or self._trouble is not None
+
+    def _pace(self) -> Pace | None:
+        """What the detector last said; None where it is gone, as offering a frame will show."""
+        assert self._line is not None
+        try:
+            pace = self._line.pace()
+        except BROKEN:
+            return None
+        self._dropped += self._line.aged
+        self._line.aged = 0
+        return pace
 
     def _writer(self, source: VideoSource) -> FrameWriter:
         """A line to the detector, on which a session has begun."""
@@ -128,7 +165,7 @@ class _Camera:
         writer = FrameWriter(line, key, self._capture.slots, lambda: self._beat(None))
         rate = min(self._capture.max_rate, float(source.info.rate or self._capture.max_rate))
         self._clock = source.clock
-        writer.send(Opened(job, now, rate, False, time.monotonic(), self._clock))
+        writer.send(Opened(job, now, rate, False, time.monotonic(), self._clock, self._job.roi))
         self._session = job
         return writer
 

@@ -8,10 +8,12 @@ from pipelines.messages import Beat, Ended, Noticed, Opened, SourceDone, SourceJ
 from pipelines.worker import Control
 from streamproc.config import CaptureSettings
 from streamproc.errors import SourceError
+from streamproc.media.cadence import Cadence, Rates
 from streamproc.media.hardware import Hardware
+from streamproc.media.motion import MotionGate
 from streamproc.media.notices import Notice
 from streamproc.media.source import VideoSource, is_picture
-from streamproc.types import SourceResult
+from streamproc.types import FrameTime, Image, SourceResult
 
 
 def run(control: Control, connection: Connection, job: SourceJob, settings: CaptureSettings) -> None:
@@ -25,13 +27,19 @@ def run(control: Control, connection: Connection, job: SourceJob, settings: Capt
 
     begun, hardware = time.monotonic(), Hardware(settings.hardware)
     writer = FrameWriter(connection, job.key, settings.slots, lambda: control.beat(Beat()))
+    cadence = Cadence(Rates.file(settings), MotionGate()) if settings.motion else None
+
+    def wanted(time_: FrameTime, luma: Image) -> bool:
+        control.beat(Beat(source.frames, source.info.frames_expected))
+        return cadence is None or cadence.wants(luma, time_.captured_at)
+
     try:
         with VideoSource(
-            job.uri, job.camera, job.started_at, settings.max_rate, hardware=hardware, notice=tell
+            job.uri, job.camera, job.started_at, settings.max_rate, hardware=hardware, notice=tell, wanted=wanted
         ) as source:
             rate = min(settings.max_rate, float(source.info.rate or settings.max_rate))
             writer.send(Opened(job, source.started_at, rate, is_picture(job.uri), begun, source.clock))
-            error = _give_on(source, writer, control)
+            error = _give_on(source, writer)
             writer.send(Ended(job, source.frames, source.corrupt, error=error))
     except SourceError as failure:
         seconds = time.monotonic() - begun
@@ -39,12 +47,11 @@ def run(control: Control, connection: Connection, job: SourceJob, settings: Capt
         control.send(SourceDone(job.key, result))
 
 
-def _give_on(source: VideoSource, writer: FrameWriter, control: Control) -> str | None:
+def _give_on(source: VideoSource, writer: FrameWriter) -> str | None:
     """What ended the source too early, None if nothing did."""
     try:
         for frame in source:
             writer.put(frame)
-            control.beat(Beat(source.frames, source.info.frames_expected))
     except SourceError as failure:
         return str(failure)
     return None

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.messages import FrameReady, RingAnnounced, SlotFreed
+from pipelines.messages import FrameReady, Pace, RingAnnounced, SlotFreed
 from streamproc.types import Frame, Image
 
 PAGE = mmap.PAGESIZE
@@ -53,6 +53,10 @@ class FrameWriter:
         self._free: list[int] = []
         self._given: dict[int, float] = {}
         """By slot, the monotonic seconds at which what lies in it was given on."""
+        self._missed = 0
+        self._pace = Pace(1.0, False)
+        self.aged = 0
+        """Frames that the reader gave back unsearched."""
         self._take_back()
 
     def send(self, message: object) -> None:
@@ -79,7 +83,13 @@ class FrameWriter:
         if self._free:
             self._announce(memory, frame)
             return True
+        self._missed += 1
         return False
+
+    def pace(self) -> Pace:
+        """What the reader last said of how much it can take; raises what a broken line raises."""
+        self._take_back()
+        return self._pace
 
     def _room(self, size: int) -> mmap.mmap:
         """The ring for pictures of so many bytes; slots that were freed are free."""
@@ -93,7 +103,9 @@ class FrameWriter:
         self._given[offset] = time.monotonic()
         _view(memory, offset, image.shape)[:] = image
         height, width = image.shape[:2]
-        self.send(FrameReady(self._key, frame.camera_id, self._ring, offset, height, width, frame.index, frame.time))
+        place, news = (self._ring, offset, height, width), (time.monotonic(), self._missed)
+        self._missed = 0
+        self.send(FrameReady(self._key, frame.camera_id, *place, frame.index, frame.time, *news))
 
     def _new_ring(self, size: int) -> mmap.mmap:
         self._stride = -(-size // PAGE) * PAGE
@@ -111,10 +123,14 @@ class FrameWriter:
 
     def _take_back(self) -> None:
         while self._connection.poll():
-            freed = self._connection.recv()
-            if freed.ring == self._ring:
-                self._free.append(freed.offset)
-                self._given.pop(freed.offset, None)
+            told = self._connection.recv()
+            if isinstance(told, Pace):
+                self._pace = told
+                continue
+            self.aged += not told.searched
+            if told.ring == self._ring:
+                self._free.append(told.offset)
+                self._given.pop(told.offset, None)
 
 
 class FrameReader:
@@ -140,9 +156,13 @@ class FrameReader:
         image = _view(self._rings[ready.ring], ready.offset, (ready.height, ready.width, 3))
         return Frame(ready.camera, ready.index, ready.time, image)
 
-    def free(self, ready: FrameReady) -> None:
+    def free(self, ready: FrameReady, searched: bool = True) -> None:
         """Nothing; the slot may be written again."""
-        self.connection.send(SlotFreed(ready.ring, ready.offset))
+        self.connection.send(SlotFreed(ready.ring, ready.offset, searched))
+
+    def tell(self, pace: Pace) -> None:
+        """Nothing; the writer hears of it."""
+        self.connection.send(pace)
 
     def forget(self, key: int) -> None:
         """Nothing; lets go of the rings of the source that ended, not of its successor's on the same seat."""

@@ -117,6 +117,11 @@ class Follower:
         self.detections += len(detections)
         return self._counted(self._builder.update(frame, detections, crop))
 
+    @property
+    def following(self) -> bool:
+        """Whether a face is in view, or was a moment ago."""
+        return self._builder.following
+
     def unfinished(self) -> list[Track]:
         """The open tracks that there is news of."""
         return self._builder.unfinished()

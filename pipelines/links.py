@@ -20,6 +20,10 @@ from typing import Any
 from streamproc.errors import PipelineError
 
 RETRY_SECONDS = 0.1
+UNDER_WAY = 64
+"""Tracks that a stage may have on their way to the archive; a track is about 0.6 MB."""
+PATIENCE = 120.0
+"""Seconds that the next stage may be away."""
 BROKEN = (EOFError, OSError)
 """What reading and writing raise on a line whose other end is gone."""
 

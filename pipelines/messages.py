@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from streamproc.media.hours import ALWAYS, Hours
-from streamproc.types import Clock, CodedTrack, FrameTime, GapReason, SourceResult, Track, Transport
+from streamproc.types import Clock, CodedTrack, FrameTime, GapReason, Polygon, SourceResult, Track, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,15 @@ class SourceJob:
 
 @dataclass(frozen=True, slots=True)
 class CameraJob:
-    """A live camera to watch: `uri` with its credentials, which nothing else may hold, and `source` without."""
+    """A live camera to watch: `uri` with its credentials, which nothing else may hold, and `source` without; what of
+    its picture counts (`roi`, empty: all of it) and what nobody may see (`masks`)."""
 
     camera: str
     uri: str = field(repr=False)
     source: str
     transport: Transport
+    roi: Polygon = ()
+    masks: tuple[Polygon, ...] = ()
     hours: Hours = field(default=ALWAYS, compare=False)
     """When it records; no part of what makes a camera another one."""
 
@@ -50,8 +53,8 @@ class Session:
 class Opened:
     """A source was opened; its first frame was captured at `started_at` (UTC).
 
-    `rate`: frames a second that will be given on; `still`: it is a picture, of one frame; `begun`: monotonic seconds;
-    `clock`: what tells its times, as far as is known.
+    `rate`: frames a second that will be given on, at most; `still`: it is a picture, of one frame; `begun`: monotonic
+    seconds; `clock`: what tells its times, as far as is known; `roi`: where faces count (empty: everywhere).
     """
 
     job: SourceJob
@@ -60,6 +63,7 @@ class Opened:
     still: bool
     begun: float
     clock: Clock | None = None
+    roi: Polygon = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class RingAnnounced:
 
 @dataclass(frozen=True, slots=True)
 class FrameReady:
-    """A frame lies in a ring at `offset`, (height, width, 3) uint8 RGB."""
+    """A frame lies in a ring at `offset`, (height, width, 3) uint8 RGB, since `sent` (monotonic seconds); between the
+    one before and it there was no slot for `missed` frames."""
 
     key: int
     camera: str
@@ -89,14 +94,27 @@ class FrameReady:
     width: int
     index: int
     time: FrameTime
+    sent: float
+    missed: int
 
 
 @dataclass(frozen=True, slots=True)
 class SlotFreed:
-    """The other way: a slot may be written again."""
+    """The other way: a slot may be written again; `searched` is False when the frame in it had grown too old for
+    that."""
 
     ring: int
     offset: int
+    searched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The same way, to a live camera: which share (0..1] of its rates detection can take, the same for every camera,
+    and whether a face is in its view."""
+
+    share: float
+    face: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class _Site(Collector):
         yield from _stages(list(self._service.stages.values()))
         yield _memory(self._service)
         yield GaugeMetricFamily(
+            "streamproc_detection_share",
+            "Share of cameras' rates that detection can take",
+            self._service.stages["detect"].total.share if "detect" in self._service.stages else 1.0,
+        )
+        yield GaugeMetricFamily(
             "streamproc_archive_well", "1 while the archive takes faces", float(self._service.archive.well)
         )
 

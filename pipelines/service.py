@@ -36,6 +36,7 @@ from pipelines.watched import Watched as Watched
 from streamproc.config import Settings
 from streamproc.errors import ConfigError, PipelineError
 from streamproc.media.hours import ALWAYS
+from streamproc.media.share import Overload
 from streamproc.types import GapReason
 
 LISTEN_SECONDS = 0.25
@@ -54,9 +55,9 @@ class LiveEntries:
     """What each process runs, "module:function"."""
 
     camera: str = "pipelines.camera:run"
-    detect: str = "pipelines.live_stages:run_detect"
-    encode: str = "pipelines.live_stages:run_encode"
-    archive: str = "pipelines.live_stages:run_archive"
+    detect: str = "pipelines.live_detect:run_detect"
+    encode: str = "pipelines.live_encode:run_encode"
+    archive: str = "pipelines.live_archive:run_archive"
     check: str = "pipelines.known_face:run"
 
 
@@ -81,6 +82,7 @@ class Service:
         self.stages: dict[str, Stage] = {}
         self.cameras = {job.camera: Watched(job) for job in jobs}
         self.archive = ArchiveState(True, "")
+        self._overload = Overload()
         self._ledger = Ledger(self._door("archive"))
         self._schedule = Schedule(settings, log, self._ledger.enter, self._keep_hours, self._checking)
 
@@ -225,6 +227,8 @@ class Service:
         match message:
             case StageReport():
                 stage.hear(message)
+                if stage.name == "detect" and (news := self._overload.news(message.share, time.monotonic())):
+                    self._log(Event("overload", news, Level.WARNING, stage="detect"))
             case TrackArchived(name, faces, new, newest) if name in self.cameras:
                 self.cameras[name].gained(faces, new, newest)
             case Cleared(detail):

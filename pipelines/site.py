@@ -49,6 +49,8 @@ def camera_jobs(settings: Settings, folder: Path) -> Sequence[CameraJob]:
             uri,
             redact(uri),
             camera.transport,
+            camera.roi,
+            camera.masks,
             parse_hours(camera.hours, zone, f"camera '{camera.name}'"),
         )
         for camera in settings.cameras

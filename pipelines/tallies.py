@@ -48,7 +48,7 @@ class StageReport:
     written, and since its process began it did `items` in `batches`, at work for `busy` seconds.
 
     `encode`: seconds a face; `write`: seconds a track's transaction; `arrival`: seconds from when a shot was captured
-    to when it was archived, each shot once.
+    to when it was archived, each shot once. `share` (0..1] is what detection can take of all cameras' rates.
     """
 
     waiting: int = 0
@@ -60,6 +60,7 @@ class StageReport:
     encode: Spread = Spread()
     write: Spread = Spread()
     arrival: Spread = Spread()
+    share: float = 1.0
 
     def __add__(self, other: "StageReport") -> "StageReport":
         """Both processes' counts; `other` is the one that runs."""
@@ -77,6 +78,7 @@ class StageReport:
             self.encode + other.encode,
             self.write + other.write,
             self.arrival + other.arrival,
+            other.share,
         )
 
 
@@ -122,8 +124,8 @@ class Tally:
         """Nothing; a shot was archived so long after it was captured."""
         self._arrival = self._arrival.with_values(max(0.0, seconds))
 
-    def report(self, waiting: int) -> StageReport:
-        """All of it, with how many messages are under way now."""
+    def report(self, waiting: int, share: float = 1.0) -> StageReport:
+        """All of it, with how many messages are under way now, and the share that can be taken."""
         return StageReport(
             waiting,
             self._slots,
@@ -134,4 +136,5 @@ class Tally:
             self._encode,
             self._write,
             self._arrival,
+            share,
         )

@@ -11,13 +11,32 @@ from typing import Annotated, Literal, get_args
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from streamproc.errors import ConfigError
-from streamproc.types import EnhancementCodec, Transport
+from streamproc.types import EnhancementCodec, Polygon, Transport
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Side = Annotated[float, Field(ge=0, le=1)]
+"""A place along a picture's side, 0 to 1."""
+
+
+def _has_area(corners: Polygon) -> Polygon:
+    pairs = zip(corners, corners[1:] + corners[:1], strict=True)
+    area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs) / 2
+    if corners and (len(corners) < 3 or abs(area) < 1e-6):
+        raise PydanticCustomError(
+            "outline", "a region needs three corners [x, y] or more that enclose something, in shares 0 to 1"
+        )
+    return corners
+
+
+Outline = Annotated[
+    tuple[Annotated[tuple[Side, Side], Field(strict=False)], ...], Field(strict=False), AfterValidator(_has_area)
+]
+"""A region's corners."""
 
 
 class Section(BaseModel):
@@ -32,7 +51,13 @@ class CaptureSettings(Section):
     at_once: Count = 2
     """Sources read at the same time."""
     max_rate: Annotated[float, Field(gt=0)] = 6.0
-    """Frames a second of stream time that are searched for faces."""
+    """Frames a second of stream time that are searched for faces, at most."""
+    motion: bool = True
+    """Whether fewer are searched while nothing moves: 2 a second of a file, the rates below of a live camera."""
+    search_rate: Annotated[float, Field(gt=0)] = 3.0
+    """Of a live camera, while something moves and no face is in view."""
+    idle_rate: Annotated[float, Field(gt=0)] = 0.5
+    """Of a live camera, while nothing moves."""
     slots: Annotated[int, Field(ge=2, le=64)] = 6
     """Frames of a source that may wait in shared memory."""
     hardware: Annotated[str, Field(min_length=1)] = "none"
@@ -95,6 +120,10 @@ class CameraSettings(Section):
     """What RTSP comes over."""
     hours: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """When it records, like "mon-fri 07:00-19:00" or "sat 22:00-02:00"; none: always."""
+    roi: Annotated[Outline, Field(strict=False)] = ()
+    """Corners [x, y] of the region in which faces count, in shares of the picture's sides; none: all of it."""
+    masks: Annotated[tuple[Annotated[Outline, Field(min_length=3)], ...], Field(strict=False)] = ()
+    """Regions of the same form that are painted black before anything else sees the picture."""
 
 
 class ServiceSettings(Section):

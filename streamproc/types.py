@@ -17,6 +17,8 @@ Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Array = npt.NDArray[Any]
+Polygon = tuple[tuple[float, float], ...]
+"""Corners (x, y) in shares of a picture's width and height, 0 to 1; empty: none."""
 
 CROP_SIZE = 256
 """Side of an aligned face crop, pixels."""

@@ -46,10 +46,10 @@ class PictureHealth:
         self._black_since: datetime | None = None
         self._arrived: deque[tuple[datetime, bool]] = deque()
 
-    def see(self, picture: Image, at: datetime) -> Trouble | None:
-        """What is wrong now, the earliest trouble first, after a sound picture (H, W, 3) captured at `at`."""
-        points = cv2.cvtColor(cv2.resize(picture, SAMPLES, interpolation=cv2.INTER_NEAREST), cv2.COLOR_RGB2GRAY)
-        grey = points.astype(np.float32)
+    def see(self, luma: Image, at: datetime) -> Trouble | None:
+        """What is wrong now, the earliest trouble first, after a sound picture, its luma (H, W) uint8, captured at
+        `at`."""
+        grey = cv2.resize(luma, SAMPLES, interpolation=cv2.INTER_NEAREST).astype(np.float32)
         if self._seen is None or float(np.abs(grey - self._seen).mean()) > STILL:
             # Compared with the first of a still stretch, not with the last: slow changes add up.
             self._seen, self._still_since = grey, at

@@ -22,7 +22,7 @@ from streamproc.media.notices import About, Notice
 from streamproc.media.opening import is_rtsp, open_container, video_stream
 from streamproc.media.pixels import RgbConverter, quarter_turns
 from streamproc.media.timing import ASTRAY, RateGate, StreamClock
-from streamproc.types import Clock, Frame, Transport
+from streamproc.types import Clock, Frame, FrameTime, Image, Transport
 
 __all__ = [
     "DAMAGED_IN_A_ROW",
@@ -77,11 +77,14 @@ class VideoSource:
         damaged: Callable[[], None] | None = None,
         hardware: Hardware | None = None,
         notice: Callable[[Notice], None] | None = None,
+        wanted: Callable[[FrameTime, Image], bool] | None = None,
     ) -> None:
         """`started_at`: when the first frame was captured (for a file by default its creation time, else when it was
         last written; for a live source now); `max_rate`: frames given per second of stream time, at most; `timeout`:
         seconds that a URL or device may stay silent; `threads`: of the decoder; `transport`: of RTSP; `damaged` is
-        called for each damaged frame; `hardware` decodes what it can; `notice` gets what a log should say."""
+        called for each damaged frame; `hardware` decodes what it can; `notice` gets what a log should say; `wanted` is
+        asked of each frame that `max_rate` leaves, with its luma (H, W) uint8 (valid during the call), whether it is to
+        be given: the others are not even converted."""
         if started_at is not None and started_at.tzinfo is None:
             raise ValueError("started_at must say its time zone.")
         self.uri = uri
@@ -95,6 +98,7 @@ class VideoSource:
         self._damaged = damaged
         self._hardware = hardware or Hardware()
         self._notice = notice or (lambda news: None)
+        self._wanted = wanted
         self._gate = RateGate(max_rate)
         self._decoder: Decoder | None = None
         self._size: tuple[int, int] | None = None
@@ -132,7 +136,7 @@ class VideoSource:
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, each (H, W, 3) uint8 RGB; `index` counts decoded frames, also those that `max_rate` held back."""
+        """The frames, each (H, W, 3) uint8 RGB; `index` counts decoded frames, also those that were not given."""
         converter = RgbConverter()
         time = self._first_time
         for picture in itertools.chain([self._first], self._pictures):
@@ -140,7 +144,9 @@ class VideoSource:
                 time = self._clock.stamp(picture.pts, picture.time_base, picture.duration, self._sender())
             index, self.frames = self.frames, self.frames + 1
             self._watch(picture)
-            if self._gate.wants(self._clock.elapsed):
+            if not self._gate.wants(self._clock.elapsed):
+                continue
+            if self._wanted is None or self._wanted(time, converter.luma(picture)):
                 yield Frame(self.camera_id, index, time, converter.convert(picture))
         self._check_end()
 

@@ -209,8 +209,52 @@ def test_frames_that_come_late_move_the_prediction_on() -> None:
     assert [track.detections for track in tracks + builder.finish()] == [32]
 
 
+def test_who_stands_still_stays_one_track_at_two_looks_a_second() -> None:
+    """Walks in, looked at six times a second, stands for a minute, looked at twice, walks on."""
+    builder = TrackBuilder(6)
+    times = [n / 6 for n in range(12)] + [2 + n / 2 for n in range(120)] + [62 + n / 6 for n in range(12)]
+    place = {at: 100 + SIZE * (min(at, 2.0) + max(at - 62, 0.0)) for at in times}
+    tracks: list[Track] = []
+    for at in times:
+        tracks += builder.update(frame(at), [detection((place[at], 300.0))], plain_crop)
+    assert [track.detections for track in tracks + builder.finish()] == [144]
+
+
+@pytest.mark.parametrize("gap", [1 / 3, 1 / 2])
+def test_a_second_look_after_a_while_finds_who_was_seen_once(gap: float) -> None:
+    """What moves before it was followed is looked for at fewer frames a second than the tracker counts in."""
+    builder, pace = TrackBuilder(6), 6.0
+    times = [0.0, *(gap + n / 6 for n in range(4))]
+    for at in times:
+        assert builder.update(frame(at), [detection((100 + pace * SIZE * at, 300.0))], plain_crop) == []
+    assert builder.following
+    (track,) = builder.finish()
+    assert track.detections == len(times)
+
+
+def test_who_was_just_seen_comes_before_who_waits_at_few_looks_a_second() -> None:
+    """One stands, hidden for a second; another stops beside that place and is not taken for the first."""
+    builder = TrackBuilder(6)
+    for n in range(9):
+        found = [detection((100.0, 300.0), 0)] if n < 7 else []
+        found += [detection((100.0 + 1.1 * SIZE, 300.0), 1)]
+        builder.update(frame(n / 2), found, plain_crop)
+    builder.update(frame(4.5), [detection((100.0 + 0.55 * SIZE, 300.0), 1)], plain_crop)
+    tracks = sorted(builder.finish(), key=lambda track: track.ordinal)
+    assert [(people(track), track.detections) for track in tracks] == [({0}, 7), ({1}, 10)]
+
+
+def test_a_face_is_in_view_until_its_track_ends() -> None:
+    builder = TrackBuilder(6)
+    seen = []
+    for at, found in ((0.0, []), (0.5, [detection((100, 300))]), (1.5, []), (2.5, [])):
+        builder.update(frame(at), found, plain_crop)
+        seen.append(builder.following)
+    assert seen == [False, True, True, False]
+
+
 def test_who_stays_is_told_of_before_the_end() -> None:
-    """After 5 seconds, and after 10 and 20 if there was a better shot by then; always under one ordinal."""
+    """After 5 seconds, and after 10 and 20 if there was a clearly better shot by then; always under one ordinal."""
     builder = TrackBuilder(6)
     news: list[tuple[float, Track]] = []
     for index in range(6 * 30):
@@ -227,3 +271,18 @@ def test_who_stays_is_told_of_before_the_end() -> None:
     (whole,) = builder.finish()
     assert whole.ordinal == 0
     assert whole.detections == 180
+
+
+def test_a_shot_that_is_hardly_better_is_no_news() -> None:
+    builder, news = TrackBuilder(6), 0
+    for index in range(6 * 45):
+        now = index / 6
+
+        def crop(image: Image, face: Detection, now: float = now) -> FaceCrop:
+            return FaceCrop(None, None, face, (0.5 + 0.001 * now) * (1.2 if now > 30 else 1.0), image)
+
+        builder.update(frame(now, index), [detection((100, 100))], crop)
+        told = len(builder.unfinished())
+        news += told
+        assert not told or now in (5.0, 40.0)
+    assert news == 2, "at 10 and 20 seconds there are other shots, but no better ones"

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from made_clips import HEIGHT, RED, WIDTH, Clip, picture
@@ -14,7 +15,7 @@ from made_clips import HEIGHT, RED, WIDTH, Clip, picture
 from streamproc.media import source as source_module
 from streamproc.media.pixels import RgbConverter
 from streamproc.media.source import VideoSource, expand
-from streamproc.types import Frame, Image
+from streamproc.types import Frame, FrameTime, Image
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VIDEOS = Path(__file__).parents[2].parent / "shared" / "data" / "videos"
@@ -120,6 +121,42 @@ def test_max_rate_thins_by_stream_time_and_converts_only_what_it_gives(
         assert source.frames == 50
     assert [frame.index for frame in frames] == list(range(0, 50, 5))
     assert CountingConverter.converted == 10
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "rotation"),
+    [
+        ("libx264", "yuv420p", 0),
+        ("libx264", "yuv420p", 90),
+        ("mjpeg", "yuvj420p", 180),
+        ("ffv1", "gray", 0),
+        ("ffv1", "yuv422p10le", 0),
+        ("rawvideo", "yuyv422", 0),
+    ],
+)
+def test_frames_are_asked_for_by_their_luma_and_the_others_are_not_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, pixels: str, rotation: int
+) -> None:
+    monkeypatch.setattr(source_module, "RgbConverter", CountingConverter)
+    monkeypatch.setattr(CountingConverter, "converted", 0)
+    path = Clip(codec=codec, pixels=pixels, rotation=rotation).write(tmp_path / ("a.mov" if rotation else "a.mkv"))
+    asked: list[tuple[datetime, Image]] = []
+
+    def wanted(time: FrameTime, luma: Image) -> bool:
+        asked.append((time.captured_at, luma.copy()))
+        return len(asked) % 3 == 0
+
+    with VideoSource(str(path), "gate", START, max_rate=12.5, wanted=wanted) as source:
+        upright = (source.info.height, source.info.width)
+        frames = list(source)
+    assert [at for at, _ in asked] == [START + timedelta(seconds=0.08 * n) for n in range(25)]
+    assert [frame.index for frame in frames] == list(range(4, 50, 6))
+    assert CountingConverter.converted == len(frames) == 8
+    for frame, (_, luma) in zip(frames, asked[2::3], strict=True):
+        assert luma.shape == frame.image.shape[:2] == upright
+        # Video's luma goes from 16 to 235 where the format does not say otherwise.
+        grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY).astype(int)
+        assert min(abs(luma - grey).max(), abs(luma - (16 + grey * 219 / 255)).max()) < 12
 
 
 def test_a_file_begins_when_it_says_it_was_made(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def weights(tmp_path: Path) -> Path:
 def settings(weights: Path) -> Settings:
     return Settings(
         encode=EncodeSettings(profile=str(weights)),
-        capture=CaptureSettings(max_rate=30.0),
+        capture=CaptureSettings(max_rate=30.0, motion=False),  # brightness tells its story
         supervisor=SupervisorSettings(silence=60.0),
     )
 

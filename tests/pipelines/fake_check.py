@@ -10,7 +10,8 @@ from fake_stages import FakeFinder
 
 from pipelines import known_face
 from pipelines.links import Door
-from pipelines.live_stages import Detector, encode
+from pipelines.live_detect import Detector
+from pipelines.live_encode import encode
 from pipelines.worker import Control
 from streamproc.config import DetectSettings, EncodeSettings, Settings
 from streamproc.types import Detection, FaceCode, FloatArray, Image

@@ -18,7 +18,9 @@ from fake_stages import FakeCodec, FakeFinder
 
 from pipelines.channels import FrameWriter
 from pipelines.links import BROKEN, Door, knock
-from pipelines.live_stages import Detector, Recorder, encode, run_archive
+from pipelines.live_archive import Recorder, run_archive
+from pipelines.live_detect import Detector
+from pipelines.live_encode import encode
 from pipelines.messages import CameraBeat, CameraJob, CameraState, Opened, SourceJob
 from pipelines.worker import Control
 from streamproc.config import CaptureSettings, DetectSettings, EncodeSettings, ServiceSettings

@@ -18,7 +18,7 @@ from conftest import FAKES
 from pipelines import batch
 from pipelines.encode import crop_name
 from storage import Archive
-from streamproc.config import EncodeSettings, Settings, SupervisorSettings
+from streamproc.config import CaptureSettings, EncodeSettings, Settings, SupervisorSettings
 from streamproc.errors import ArchiveNotFound, PipelineError, SourceNotFound, WeightsError
 
 Clip = Callable[..., Path]
@@ -70,6 +70,26 @@ def test_same_video_twice_is_one_source(tmp_path: Path, clip: Clip, settings: Se
     assert _children() == []
     result = batch.ingest([str(path), str(copy)], archive, "yard", settings=settings, entries=FAKES)
     assert [(source.tracks, source.skipped) for source in result.sources] == [(2, False)]
+
+
+def test_a_face_that_stands_still_is_searched_seldom_and_the_same_way_again(
+    tmp_path: Path, clip: Clip, settings: Settings
+) -> None:
+    """Two frames a second after the first one: enough for its three detections, and for one track."""
+    still = clip("still.mp4", "0" * 20 + "1" * 60 + "0" * 20)
+    gated = settings.model_copy(update={"capture": CaptureSettings(max_rate=30.0)})
+    tracks = []
+    for name, each in (("all", settings), ("gated", gated), ("again", gated)):
+        archive = str(tmp_path / f"{name}.db")
+        (result,) = batch.ingest([str(still)], archive, settings=each, entries=FAKES).sources
+        with Archive.open(archive) as opened:
+            tracks.append((result.detections, result.frames, opened.tracks()))
+    (all_found, all_frames, (whole,)), (found, frames, (track,)), again = tracks
+    assert all_frames == frames == 100
+    assert all_found == 60
+    assert 12 <= found <= 24
+    assert (found, frames, [track]) == (again[0], again[1], list(again[2]))
+    assert abs((track.started_at - whole.started_at).total_seconds()) <= 0.5
 
 
 def test_bad_sources_do_not_stop_the_good(tmp_path: Path, clip: Clip, settings: Settings) -> None:

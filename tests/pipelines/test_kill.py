@@ -19,8 +19,9 @@ from streamproc.types import FaceCode
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
-STORY = "".join("1" * 4 + "0" * 20 for _ in range(8))
-"""Eight passages, one after the other, so that a kill falls between their transactions."""
+STORY = "".join("1" * 25 + "0" * 20 for _ in range(8))
+"""Eight passages, one after the other, so that a kill falls between their transactions. Light alone is no motion: they
+last until the frames that are searched without any have found them."""
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.live_stages import Recorder
+from pipelines.live_archive import Recorder
 from pipelines.messages import CameraJob, Session, SessionCoded, SessionEnded
 from pipelines.service import LiveEntries, Service
 from storage import Archive

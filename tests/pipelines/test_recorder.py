@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.live_stages import Recorder
+from pipelines.live_archive import Recorder
 from pipelines.messages import ClearAsked, Cleared, HiddenForgotten, Session, SessionCoded, SessionEnded
 from pipelines.site import CHECK_CAMERA
 from storage import Archive, Removed

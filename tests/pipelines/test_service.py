@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.error import HTTPError
@@ -31,6 +32,7 @@ FAKES = LiveEntries(
 SETTINGS = Settings(
     service=ServiceSettings(silent=1.5, check=None), supervisor=SupervisorSettings(silence=8.0, stop=10.0)
 )
+MASK = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5))
 
 
 def job(name: str, asked: str = "") -> CameraJob:
@@ -182,6 +184,7 @@ def test_metrics_and_health(start: Callable[..., Running]) -> None:
     assert figures['streamproc_faces_total{camera="gate"}'] > 0
     assert 0 <= figures['streamproc_lag_seconds{camera="gate"}'] < 10
     assert figures['streamproc_stage_restarts_total{stage="detect"}'] == 0
+    assert 0 < figures["streamproc_detection_share"] <= 1
     with urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
         assert answer.read() == b"well\n"
     running.service.archive = ArchiveState(False, "No room is left.")
@@ -217,7 +220,7 @@ def test_only_cameras_that_changed_notice_a_change(start: Callable[..., Running]
     running.until(lambda: all(running.faces(name) > 0 for name in ("gate", "yard", "door")))
     gate, yard = running.process("gate"), running.process("yard")
     frames = running.service.cameras["gate"].beat.frames
-    running.jobs[:] = [job("gate"), job("yard", "?changed=1"), job("roof")]
+    running.jobs[:] = [job("gate"), replace(job("yard"), masks=(MASK,)), job("roof")]
     running.service.ask_reload()
     running.until(lambda: running.faces("roof") > 0 and "door" not in running.service.cameras)
     assert running.process("gate") == gate

@@ -36,6 +36,19 @@ def test_secrets_come_from_the_environment_and_from_a_file(tmp_path: Path, monke
     assert (yard.uri, yard.transport) == ("rtsp://10.0.0.6/a$b", "udp")
 
 
+def test_regions_are_part_of_a_camera(tmp_path: Path) -> None:
+    """So that a change of them is a change of the camera, and of no other."""
+    cameras = (
+        "cameras:\n- {name: gate, uri: a, roi: [[0, 0], [1, 0], [1, 0.5]], masks: [[[0, 0], [0.5, 0], [0, 0.5]]]}\n"
+    )
+    one, other = (camera_jobs(config.load(written(tmp_path, cameras)), tmp_path) for _ in range(2))
+    assert one[0].roi == ((0.0, 0.0), (1.0, 0.0), (1.0, 0.5))
+    assert one[0].masks == (((0.0, 0.0), (0.5, 0.0), (0.0, 0.5)),)
+    assert set(one) == set(other)
+    changed = camera_jobs(config.load(written(tmp_path, cameras.replace("0.5, 0]", "0.6, 0]"))), tmp_path)
+    assert changed != one
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -97,6 +110,12 @@ def test_hours_and_jobs_that_are_wrong(tmp_path: Path, text: str, said: str) -> 
         ("cameras: []", "names no cameras"),
         ("cameras: [{name: gate, url: a}]", "cameras.0.url"),
         ("cameras: [{name: gate, uri: a, transport: quic}]", "cameras.0.transport"),
+        ("cameras: [{name: gate, uri: a, roi: [[0, 0], [1, 1]]}]", "cameras.0.roi: a region needs three corners"),
+        (
+            "cameras: [{name: gate, uri: a, masks: [[[0, 0], [1, 0], [0, 2]]]}]",
+            "cameras.0.masks.0.2.1: input should be",
+        ),
+        ("cameras: [{name: gate, uri: a, masks: [[[0, 0], [1, 1], [0.5, 0.5]]]}]", "that enclose something"),
     ],
 )
 def test_run_refuses_a_wrong_site(tmp_path: Path, text: str, said: str) -> None:
