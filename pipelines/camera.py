@@ -43,6 +43,10 @@ MOST_LAG = timedelta(seconds=5)
 """How far a frame's time may be from the time that it comes at: streams fall behind, and cameras' clocks drift."""
 PATIENCE = 60.0
 """Seconds that the detector may be away while it is started anew."""
+UNSEARCHED = 5.0
+"""Seconds for which a frame may wait for the detector, before the camera counts as not watched."""
+UNSETTLED = timedelta(seconds=5)
+"""A face in view is archived after so long (`TrackBuilder.unfinished`); of younger ones only the detector knows."""
 
 
 def run(control: Control, door: Path, job: CameraJob, settings: ServiceSettings, capture: CaptureSettings) -> None:
@@ -71,6 +75,7 @@ class _Camera:
         self._state: CameraState | None = None
         self._frames = self._corrupt = self._dropped = self._sessions = 0
         self._waiting = 0.0
+        self._newest: datetime | None = None
         self._clock: Clock | None = None
         self._hardware = Hardware(capture.hardware)
         self._noticed: set[About] = set()
@@ -89,6 +94,7 @@ class _Camera:
         self._cadence = Cadence(Rates.live(self._capture), gate)
         self._trouble: CameraState | None = None
         self._line: FrameWriter | None = None
+        self._newest, self._waiting = None, 0.0
         reached = False
         try:
             with VideoSource(
@@ -108,7 +114,8 @@ class _Camera:
                 self._follow(source)
         except SourceError as failure:
             silent = isinstance(failure, SourceStalled) or reached
-            self._say(CameraState(GapReason.SILENT if silent else GapReason.UNREACHABLE, _now(), str(failure)))
+            reason = GapReason.SILENT if silent else GapReason.UNREACHABLE
+            self._say(CameraState(reason, self._newest or _now(), str(failure)))
             if not reached:
                 raise
         self.rest(FIRST_RETRY)
@@ -126,17 +133,18 @@ class _Camera:
                 self._dropped += not self._line.offer(replace(frame, image=image))
             except BROKEN:
                 # The detector went; what it knew of this session went with it.
-                self._control.send(CameraState(GapReason.STAGE_LOST, _now(), "The detector was started anew."))
+                since = frame.time.captured_at - UNSETTLED
+                self._control.send(CameraState(GapReason.STAGE_LOST, since, "The detector was started anew."))
                 self._state = None
                 self._line = self._writer(source)
         with suppress(*BROKEN):  # a detector that is gone knows of no session to end
             self._line.send(Ended(self._session, source.frames, source.corrupt))
-        self._say(self._trouble or CameraState(GapReason.SILENT, _now(), "The stream ended."))
+        self._say(self._trouble or CameraState(GapReason.SILENT, self._newest or _now(), "The stream ended."))
 
     def _wants(self, time_: FrameTime, luma: Image) -> bool:
         """Whether a due frame is to be searched, or shows that the session must end."""
         self._frames += 1
-        at = time_.captured_at
+        self._newest = at = time_.captured_at
         self._judge(self._health.see(luma, at))
         self._beat(at)
         self._trouble = out_of_time(at, _now())
@@ -153,6 +161,7 @@ class _Camera:
             return None
         self._dropped += self._line.aged
         self._line.aged = 0
+        self._waiting = self._line.waiting
         return pace
 
     def _writer(self, source: VideoSource) -> FrameWriter:
@@ -181,10 +190,13 @@ class _Camera:
         self._beat(None)
 
     def _judge(self, trouble: Trouble | None) -> None:
-        if trouble is None:
-            self._say(CameraState(None, _now(), ""))
-        else:
+        if trouble is not None:
             self._say(CameraState(trouble.reason, trouble.since, f"The picture is {trouble.reason}."))
+        elif self._waiting > UNSEARCHED:
+            since = _now() - timedelta(seconds=self._waiting)
+            self._say(CameraState(GapReason.BEHIND, since, f"No frame was searched for {self._waiting:.0f} s."))
+        else:
+            self._say(CameraState(None, _now(), ""))
 
     def _say(self, state: CameraState) -> None:
         """Nothing; the supervisor hears of a state that is another than the last."""

@@ -113,8 +113,9 @@ class Service:
             while not self._stopping.is_set():
                 self._read_again()
                 for camera in self.cameras.values():
-                    if camera.child is None and camera.open:
-                        camera.child = self._watching(camera.job)
+                    now = time.monotonic()
+                    if camera.child is None and camera.open and now >= camera.not_before:
+                        camera.begin(self._watching(camera.job), now)
                 self._listen(LISTEN_SECONDS)
                 self._check_stages()
                 self._check_cameras()
@@ -243,6 +244,8 @@ class Service:
     def _blind(self, camera: Watched, state: CameraState) -> None:
         """Nothing; the state is in the ledger and in the log, if it is another than before."""
         name, before = camera.job.camera, camera.state
+        if state.reason is GapReason.BEHIND and not self.archive.well:
+            state = replace(state, reason=GapReason.DISK_FULL, detail=self.archive.detail)
         if before is not None and before.reason == state.reason:
             return
         if before is not None and state.since < before.since:
@@ -271,8 +274,7 @@ class Service:
             self._blind(camera, CameraState(GapReason.SILENT, since, f"The process that watches it {why}."))
             said = f"{camera.job.camera}: the process that watches it {why}; it is started anew."
             self._log(Event("camera_restarted", said, Level.DEBUG, camera=camera.job.camera, detail=why))
-            camera.restarts += 1
-            camera.end()
+            camera.died(time.monotonic())
 
     def _check_stages(self) -> None:
         for stage in self.stages.values():

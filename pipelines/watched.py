@@ -9,6 +9,11 @@ from pipelines.messages import CameraBeat, CameraJob, CameraState
 from pipelines.statistics import Figures, Seen
 from pipelines.tallies import StageReport
 
+YOUNG = 60.0
+"""Seconds that a camera's process should live at least."""
+PATIENT, LONGEST_REST = 3, 60.0
+"""So many may die young before the next one waits, twice as long each time, at most so many seconds."""
+
 
 @dataclass(slots=True)
 class Watched:
@@ -29,6 +34,11 @@ class Watched:
     """Those of its ended processes."""
     open: bool = True
     """Whether it is within its recording hours."""
+    not_before: float = 0.0
+    """When its next process may begin, and, below, when the last one did: monotonic seconds."""
+    begun: float = 0.0
+    young: int = 0
+    """How many of its processes in a row died young."""
 
     @property
     def live(self) -> bool:
@@ -45,6 +55,18 @@ class Watched:
             dropped=past.dropped + beat.dropped,
             sessions=past.sessions + beat.sessions,
         )
+
+    def begin(self, child: Child, now: float) -> None:
+        """Nothing; this process watches it from now on."""
+        self.child, self.begun = child, now
+
+    def died(self, now: float) -> None:
+        """Nothing; its process died by itself: the next one begins at once, but where they keep dying young, of a
+        decoder that the stream crashes, say, ever later."""
+        self.restarts += 1
+        self.young = self.young + 1 if now - self.begun < YOUNG else 0
+        self.not_before = now + (min(2.0 ** (self.young - PATIENT), LONGEST_REST) if self.young > PATIENT else 0.0)
+        self.end()
 
     def gained(self, faces: int, new: bool, newest: datetime | None) -> None:
         """Nothing; a track of it is archived: see `TrackArchived`."""
