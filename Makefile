@@ -11,7 +11,7 @@ demo: $(WEIGHTS)
 	$(BIN)/python run_pipeline.py demo
 
 test: $(WEIGHTS) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
