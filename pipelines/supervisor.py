@@ -135,8 +135,8 @@ class Supervisor:
         self._unclaimed.append(codes_in)
         handed = [*theirs, tracks_in, tracks_out, codes_out]
         detect, encode = settings.detect, settings.encode
-        self._begin("encode", entries.encode, encode.threads, tracks_in, codes_out, encode, self._crops)
         self._begin("detect", entries.detect, detect.threads, theirs, tracks_out, detect)
+        self._begin("encode", entries.encode, encode.threads, tracks_in, codes_out, encode, self._crops)
         for connection in handed:
             connection.close()
 
