@@ -6,11 +6,13 @@ from multiprocessing.connection import Connection
 
 from pipelines.channels import Inbox
 from pipelines.messages import Archived, Beat, CodecReady, Downstream, Ended, Opened, SourceDone, TrackCoded
-from pipelines.worker import BEAT_SECONDS, Control
+from pipelines.worker import Control
 from storage import Archive, SourceEntry
 from streamproc.types import SourceResult
 
 WAITING = 64
+ALERT_SECONDS = 0.05
+"""How soon it notices that it was asked to stop: everybody waits for it then."""
 
 
 def run(control: Control, connection: Connection, archive_url: str) -> None:
@@ -21,7 +23,7 @@ def run(control: Control, connection: Connection, archive_url: str) -> None:
         writer = Writer(archive, control)
         while not control.stopping.is_set():
             control.beat(Beat())
-            message = inbox.get(BEAT_SECONDS)
+            message = inbox.get(ALERT_SECONDS)
             if message is not None:
                 writer.take(message)
 

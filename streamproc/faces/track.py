@@ -11,11 +11,8 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from norfair.distances import Distance
-from norfair.filter import OptimizedKalmanFilterFactory
-from norfair.tracker import Detection as Candidate
-from norfair.tracker import TrackedObject, Tracker
 
+from streamproc.faces.association import Candidate, Distance, OptimizedKalmanFilterFactory, TrackedObject, Tracker
 from streamproc.types import Detection, FaceCrop, FloatArray, Frame, Image, Track
 
 PATIENCE = 1.6
