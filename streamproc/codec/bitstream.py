@@ -14,13 +14,16 @@ Enhancement layer, version 1 (numbers are big-endian, highest bit first):
     bytes 6-    one range-coded stream: z, then y under the tables that z chooses; where the codec has a context, the
                 places of y that come first, then those whose tables the first ones choose, too
 
-Enhancement layer, version 2, a picture file of a conventional codec:
+Enhancement layer, version 3, a picture file of a conventional codec:
 
-    byte 0      version (3 bits) = 2 | standalone (1 bit) | quality (4 bits)
+    byte 0      version (3 bits) = 3 | share of the base picture, in `SHARES` (2 bits) | quality (3 bits)
     bytes 1-3   minimum + 255 (9 bits) | maximum + 255 (9 bits) | codec (2 bits): 1 JPEG, 2 JPEG 2000, 3 HEVC
                 | head (4 bits): 0 the file is whole, else which of `file_heads` was taken off it
     bytes 4-5   CRC-16 (polynomial 0x1021, begun with 0xFFFF) of base layer, bytes 0-3 and bytes 6-
-    bytes 6-    the file: the crop less the base picture (HEVC: less 0.7 of it), minimum..maximum stretched to 0..255
+    bytes 6-    the file: the crop less that share of the base picture, minimum..maximum stretched to 0..255
+
+Version 2, read but no longer written, is version 3 with byte 0 as in version 1: the share is 0 for a standalone
+picture, else 1 for JPEG and JPEG 2000 and 0.7 for HEVC.
 
 Each value of a base layer and of version 1 has one encoding only. Lengths are checked before any work, and everything
 else that a reader may meet raises CorruptCode.
@@ -41,12 +44,18 @@ from streamproc.errors import CodecError, CorruptCode
 from streamproc.types import EnhancementCodec
 
 SYMBOLS_VERSION: Final = 1
-FILE_VERSION: Final = 2
+OLD_FILE_VERSION: Final = 2
+FILE_VERSION: Final = 3
 CODECS: Final[tuple[EnhancementCodec, ...]] = ("learned", "jpeg", "jpeg2000", "hevc")
 """By their number in the header."""
 MAX_BASE_BYTES: Final = 255
 MAX_ENHANCEMENT_BYTES: Final = 1 << 16
 QUALITIES: Final = 16
+FILE_QUALITIES: Final = 8
+SHARES: Final = (0.0, 0.4, 0.7, 1.0)
+"""Of the base picture, that may be taken off a crop before a conventional codec codes it, by their number in the
+header: what a soft picture gets right such a codec finds cheaply, what it gets wrong must be coded."""
+_OLD_SHARES: Final[dict[EnhancementCodec, float]] = {"jpeg": 1.0, "jpeg2000": 1.0, "hevc": 0.7}
 HEADS: Final = 16
 _RANGE_BYTES: Final = 4
 _CRC_BYTES: Final = 2
@@ -62,23 +71,26 @@ _AGAIN: Final = "restore it from a backup or code the face again"
 class EnhancementHeader:
     """What an enhancement says before its symbols or its file; raises CodecError for what the format cannot say.
 
-    `quality` in 0..15 is the index of the rate point; `low` and `high` in -255..255 are the residual's minimum and
-    maximum in pixel values; `standalone` says that the face itself was coded, not its difference from the base's.
-    `codec` wrote the rest of the payload; `head` in 0..15 is the number of the head that a conventional codec's file
-    was stored without, 0 for none.
+    `quality` in 0..15, of a conventional codec in 0..7, is the index of the rate point; `low` and `high` in -255..255
+    are the residual's minimum and maximum in pixel values; `share` of the base picture, one of `SHARES`, was taken off
+    the face: all of it or nothing by the learned codec. `codec` wrote the rest of the payload; `head` in 0..15 is the
+    number of the head that a conventional codec's file was stored without, 0 for none.
     """
 
     quality: int
     low: int
     high: int
-    standalone: bool = False
+    share: float = 1.0
     codec: EnhancementCodec = "learned"
     head: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not 0 <= self.quality < QUALITIES:
-            raise CodecError(f"Quality index {self.quality} is not in 0..{QUALITIES - 1}.")
+        qualities, shares = (QUALITIES, (0.0, 1.0)) if self.codec == "learned" else (FILE_QUALITIES, SHARES)
+        if not 0 <= self.quality < qualities:
+            raise CodecError(f"Quality index {self.quality} is not in 0..{qualities - 1}.")
+        if self.share not in shares:
+            raise CodecError(f"Codec '{self.codec}' cannot say that {self.share:g} of a base picture was taken off.")
         if not -255 <= self.low <= self.high <= 255:
             raise CodecError(f"A residual from {self.low} to {self.high} is not an ascending range within -255..255.")
         if not 0 <= self.head < (1 if self.codec == "learned" else HEADS):
@@ -166,11 +178,14 @@ def read_header(data: bytes) -> EnhancementHeader:
         raise CorruptCode(f"The enhancement layer has format version {version}: a newer streamproc is needed for it.")
     ranges = int.from_bytes(data[1:_RANGE_BYTES], "big")
     codec, head = ranges >> _HEAD_BITS & 3, ranges & (HEADS - 1)
-    if version < SYMBOLS_VERSION or (version == FILE_VERSION) != (codec > 0) or (codec == 0 and head):
+    if version < SYMBOLS_VERSION or (version > SYMBOLS_VERSION) != (codec > 0) or (codec == 0 and head):
         raise CorruptCode(f"The enhancement layer's header is none that streamproc writes; {_AGAIN}.")
     low, high = (ranges >> 15) - 255, (ranges >> _SPARE_BITS & 511) - 255
+    quality, share = data[0] & 15, 0.0 if data[0] & 16 else _OLD_SHARES.get(CODECS[codec], 1.0)
+    if version == FILE_VERSION:
+        quality, share = data[0] & 7, SHARES[data[0] >> 3 & 3]
     try:
-        return EnhancementHeader(data[0] & 15, low, high, bool(data[0] & 16), CODECS[codec], head)
+        return EnhancementHeader(quality, low, high, share, CODECS[codec], head)
     except CodecError as error:
         raise CorruptCode(f"The enhancement layer's header is damaged: {error} Code the face again.") from error
 
@@ -223,7 +238,10 @@ def unpack_file(data: bytes, base: bytes) -> PictureFile:
 
 def _pack_header(header: EnhancementHeader) -> bytes:
     codec = CODECS.index(header.codec)
-    first = (FILE_VERSION if codec else SYMBOLS_VERSION) << 5 | int(header.standalone) << 4 | header.quality
+    if codec:
+        first = FILE_VERSION << 5 | SHARES.index(header.share) << 3 | header.quality
+    else:
+        first = SYMBOLS_VERSION << 5 | int(header.share == 0) << 4 | header.quality
     ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS | codec << _HEAD_BITS | header.head
     return bytes([first]) + ranges.to_bytes(_RANGE_BYTES - 1, "big")
 

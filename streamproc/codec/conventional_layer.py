@@ -5,17 +5,17 @@ For the paper's comparison, and for a camera whose machine is too slow for the l
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-from streamproc.codec.bitstream import EnhancementHeader, PictureFile, pack_file, unpack_file
-from streamproc.codec.enhancement_layer import base_hurts
+from streamproc.codec.bitstream import SHARES, EnhancementHeader, PictureFile, pack_file, unpack_file
 from streamproc.codec.file_heads import Detached, attached, detached
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
-from streamproc.types import EnhancementCodec, FloatArray, Image
+from streamproc.types import EnhancementCodec, Image
 
-STRENGTHS: dict[EnhancementCodec, float] = {"jpeg": 1.0, "jpeg2000": 1.0, "hevc": 0.7}
-"""How much of the base picture is subtracted: a part of the format. HEVC predicts within a picture itself: what a soft
-picture gets right it finds cheaply, what it gets wrong it must code. Measured in docs/decisions.md."""
+WORTH: dict[EnhancementCodec, float] = {"jpeg": 10.0, "jpeg2000": 7.0, "hevc": 5.3}
+"""dB that e times the bytes bring at these rates, by which the shares of the base picture are weighed against each
+other. Measured in docs/decisions.md."""
 
 RATE_POINTS: dict[EnhancementCodec, tuple[PictureCoder, ...]] = {
     "jpeg": tuple(Jpeg(quality) for quality in (3, 5, 7, 10, 13)),
@@ -26,24 +26,35 @@ RATE_POINTS: dict[EnhancementCodec, tuple[PictureCoder, ...]] = {
 
 
 class ConventionalLayer:
-    """Codes the difference of a crop and its weakened base picture, stretched to 0..255, as a picture."""
+    """Codes what is left of a crop without a share of its base picture, stretched to 0..255, as a picture.
+
+    Which share is tried for each crop.
+    """
 
     def __init__(self, coders: Sequence[PictureCoder]) -> None:
-        """`coders` are the rate points, lowest rate first, at most 16."""
+        """`coders` are the rate points, lowest rate first, at most 8."""
         self._coders = tuple(coders)
         self.qualities = tuple(range(len(self._coders)))
 
     def encode(self, crops: Image, shown: Image, bases: Sequence[bytes], quality: int) -> list[bytes]:
         """Payloads of crops (N, 256, 256, 3) uint8 whose base layers `bases` show the pictures `shown`."""
+        return [
+            pack_file(self._best(crop, under, quality), base)
+            for crop, under, base in zip(crops, shown, bases, strict=True)
+        ]
+
+    def _best(self, crop: Image, under: Image, quality: int) -> PictureFile:
+        worth = WORTH[self._coders[quality].codec]
+        files = [self._coded(crop, under, quality, share) for share in SHARES]
+        return max(files, key=lambda file: cv2.PSNR(crop, _picture(file, under)) - worth * np.log(len(file.data)))
+
+    def _coded(self, crop: Image, under: Image, quality: int, share: float) -> PictureFile:
         coder = self._coders[quality]
-        payloads = []
-        for crop, under, base, alone in zip(crops, shown, bases, base_hurts(crops, shown).tolist(), strict=True):
-            scaled, low, high = _stretched(crop - _subtracted(under, coder.codec, alone))
-            file = coder.encode(scaled)
-            stored = detached(coder.codec, file, coder.own(file))
-            header = EnhancementHeader(quality, low, high, alone, coder.codec, stored.head)
-            payloads.append(pack_file(PictureFile(header, stored.data), base))
-        return payloads
+        residual = crop - under * np.float32(share)
+        low, high = int(np.floor(residual.min())), int(np.ceil(residual.max()))
+        file = coder.encode(np.rint((residual - low) * np.float32(255 / max(high - low, 1))).astype(np.uint8))
+        stored = detached(coder.codec, file, coder.own(file))
+        return PictureFile(EnhancementHeader(quality, low, high, share, coder.codec, stored.head), stored.data)
 
 
 def decode_files(payloads: Sequence[bytes], shown: Image, bases: Sequence[bytes]) -> Image:
@@ -51,11 +62,7 @@ def decode_files(payloads: Sequence[bytes], shown: Image, bases: Sequence[bytes]
     CorruptCode."""
     pictures = np.empty_like(shown)
     for n, (payload, base) in enumerate(zip(payloads, bases, strict=True)):
-        file = unpack_file(payload, base)
-        header = file.header
-        scaled = RATE_POINTS[header.codec][0].decode(whole_file(file))
-        residual = scaled * np.float32((header.high - header.low) / 255) + header.low
-        pictures[n] = np.rint(_subtracted(shown[n], header.codec, header.standalone) + residual).clip(0, 255)
+        pictures[n] = _picture(unpack_file(payload, base), shown[n])
     return pictures
 
 
@@ -64,13 +71,9 @@ def whole_file(file: PictureFile) -> bytes:
     return attached(file.header.codec, Detached(file.header.head, file.data))
 
 
-def _subtracted(shown: Image, codec: EnhancementCodec, alone: bool) -> FloatArray:
-    """(256, 256, 3) float32: what is taken off the crop before it is coded, and put back behind."""
-    return shown * np.float32(0 if alone else STRENGTHS[codec])
-
-
-def _stretched(residual: FloatArray) -> tuple[Image, int, int]:
-    """(picture, low, high): the residual with its range stretched to 0..255, and that range in whole pixel values."""
-    low, high = int(np.floor(residual.min())), int(np.ceil(residual.max()))
-    scaled: Image = np.rint((residual - low) * np.float32(255 / max(high - low, 1))).astype(np.uint8)
-    return scaled, low, high
+def _picture(file: PictureFile, under: Image) -> Image:
+    header = file.header
+    scaled = RATE_POINTS[header.codec][0].decode(whole_file(file))
+    residual = scaled * np.float32((header.high - header.low) / 255) + header.low
+    picture: Image = np.rint(under * np.float32(header.share) + residual).clip(0, 255).astype(np.uint8)
+    return picture

@@ -29,8 +29,8 @@ def write_distortion_page(
         Section(
             "Conventional codecs alone and over our base (Figs. 10 to 12)",
             (
-                "As the enhancement layer they code the residual of our base picture (HEVC: of 0.7 of it), stretched "
-                "to its range (Eq. 5).",
+                "As the enhancement layer they code the residual of our base picture, or of the share of it that "
+                "serves a face best, stretched to its range (Eq. 5).",
             ),
             _figures(out, rows, "conventional", True),
         ),

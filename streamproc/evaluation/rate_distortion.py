@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from streamproc.codec.conventional_layer import STRENGTHS
+from streamproc.codec.bitstream import SHARES
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.codec.profiles import stated_codec
@@ -133,9 +133,9 @@ class Distortion:
             for coder in coders:
                 yield self._plan(kept, name, coder.setting, Conventional(coder))
         base = BasePictures(self.codec)
+        rule = f"shares {SHARES}"
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                rule = f"strength {STRENGTHS[coder.codec]:g}"
                 yield self._plan(own, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
         for size in COMPONENT_SIZES:
             name = f"principal components of {size}x{size}"

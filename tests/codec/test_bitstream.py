@@ -1,7 +1,9 @@
 """The payloads: round trips, golden bytes, and what becomes of damaged, foreign and random bytes."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from streamproc.codec.bitstream import (
     HEADER_BYTES,
     MAX_BASE_BYTES,
     MAX_ENHANCEMENT_BYTES,
+    SHARES,
     Enhancement,
     EnhancementHeader,
     EnhancementTables,
@@ -67,7 +70,7 @@ def indexes_of(hyper: IntArray, latent: IntArray | None) -> IntArray:
 def example(seed: int, spread: int = 4) -> tuple[Enhancement, bytes]:
     rng = np.random.default_rng(seed)
     low, high = sorted(int(value) for value in rng.integers(-255, 256, 2))
-    header = EnhancementHeader(int(rng.integers(0, 16)), low, high, bool(rng.integers(0, 2)))
+    header = EnhancementHeader(int(rng.integers(0, 16)), low, high, float(rng.integers(0, 2)))
     hyper = rng.integers(-spread, spread + 1, (4, 2, 2)).astype(np.int32)
     latent = rng.integers(-spread, spread + 1, (4, 8, 8)).astype(np.int32)
     return Enhancement(header, hyper, latent), rng.bytes(16)
@@ -77,7 +80,8 @@ def example_file(seed: int) -> PictureFile:
     rng = np.random.default_rng(seed)
     low, high = sorted(int(value) for value in rng.integers(-255, 256, 2))
     codec = CODECS[1 + seed % 3]
-    header = EnhancementHeader(int(rng.integers(16)), low, high, bool(rng.integers(2)), codec, int(rng.integers(16)))
+    share = SHARES[rng.integers(len(SHARES))]
+    header = EnhancementHeader(int(rng.integers(8)), low, high, share, codec, int(rng.integers(16)))
     return PictureFile(header, rng.bytes(int(rng.integers(0, 3000))))
 
 
@@ -201,10 +205,11 @@ def test_headers_are_checked_before_any_work() -> None:
         (b"", "0 bytes"),
         (good[:5], "5 bytes"),
         (good + bytes(MAX_ENHANCEMENT_BYTES), "bytes"),
-        (bytes([3 << 5]) + good[1:], "version 3: a newer streamproc"),
+        (bytes([4 << 5]) + good[1:], "version 4: a newer streamproc"),
         (bytes([7 << 5]) + good[1:], "version 7: a newer streamproc"),
         (bytes([0]) + good[1:], "none that streamproc writes"),
         (bytes([2 << 5]) + good[1:], "none that streamproc writes"),
+        (bytes([3 << 5]) + good[1:], "none that streamproc writes"),
         (ranges(100 << 15 | 200 << 6 | 1), "none that streamproc writes"),
         (ranges(100 << 15 | 200 << 6 | 1 << 4), "none that streamproc writes"),
         (pack_file(example_file(4), b""), "codec 'jpeg2000'"),
@@ -252,13 +257,25 @@ def test_files_are_bounded_when_written() -> None:
         pack_file(PictureFile(header, bytes(MAX_ENHANCEMENT_BYTES)), b"")
     for number, head in ((0, 1), (3, 16), (3, -1)):
         with pytest.raises(CodecError, match="Head"):
-            EnhancementHeader(0, 0, 0, False, CODECS[number], head)
+            EnhancementHeader(0, 0, 0, 1.0, CODECS[number], head)
 
 
-@pytest.mark.parametrize("fields", [(16, 0, 1), (-1, 0, 1), (0, 2, 1), (0, -256, 0), (0, 0, 256)])
-def test_headers_that_the_format_cannot_say_are_refused(fields: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    "header",
+    [
+        partial(EnhancementHeader, 16, 0, 1),
+        partial(EnhancementHeader, -1, 0, 1),
+        partial(EnhancementHeader, 0, 2, 1),
+        partial(EnhancementHeader, 0, -256, 0),
+        partial(EnhancementHeader, 0, 0, 256),
+        partial(EnhancementHeader, 0, 0, 1, 0.7),
+        partial(EnhancementHeader, 0, 0, 1, 0.5, "jpeg"),
+        partial(EnhancementHeader, 8, 0, 1, 1.0, "jpeg"),
+    ],
+)
+def test_headers_that_the_format_cannot_say_are_refused(header: Callable[[], EnhancementHeader]) -> None:
     with pytest.raises(CodecError):
-        EnhancementHeader(*fields)
+        header()
 
 
 def test_enhancements_are_bounded_when_written() -> None:

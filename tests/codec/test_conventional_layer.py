@@ -1,7 +1,7 @@
 """The enhancement layer by JPEG, JPEG 2000 and HEVC: round trips, mixed archives, frozen payloads, hostile bytes.
 
-`python tests/codec/test_conventional_layer.py` writes the frozen payloads anew, which nothing may ask for once they are
-released: heads and strengths are a part of the format.
+`python tests/codec/test_conventional_layer.py` writes the newest version's frozen payloads anew, which nothing may ask
+for once they are released: heads and shares are a part of the format.
 """
 
 import io
@@ -32,7 +32,8 @@ from streamproc.media.photo import read_photo
 from streamproc.query import Reconstructor
 from streamproc.types import CodedFace, CodedTrack, EnhancementCodec, FaceCode, FloatArray, FrameTime, Image, Layer
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "conventional_payloads.json"
+GOLDENS = [Path(__file__).parents[1] / "golden" / f"conventional_payloads_{version}.json" for version in (2, 3)]
+GOLDEN = [entry for path in GOLDENS if path.exists() for entry in json.loads(path.read_text())]
 BASE = b"a base layer"
 repeatable = settings(deadline=None, max_examples=300, derandomize=True)
 conventional = pytest.mark.parametrize("name", RATE_POINTS)
@@ -145,10 +146,19 @@ def test_an_archive_holds_all_kinds(tmp_path: Path, codec: FaceCodec, crops: Ima
 
 @conventional
 def test_a_face_far_from_its_base_picture_is_coded_alone(name: EnhancementCodec) -> None:
-    flat, wrong = np.full((1, 256, 256, 3), 120, np.uint8), np.full((1, 256, 256, 3), 255, np.uint8)
-    (payload,) = layer(name).encode(flat, wrong, [BASE], 0)
-    assert read_header(payload).standalone
-    assert np.abs(decode_files([payload], wrong, [BASE]).astype(int) - flat).max() <= 1
+    flat = np.full((1, 256, 256, 3), 120, np.uint8)
+    (payload,) = layer(name).encode(flat, gradient(), [BASE], 0)
+    assert read_header(payload).share == 0
+    assert np.abs(decode_files([payload], gradient(), [BASE]).astype(int) - flat).max() <= 1
+
+
+@conventional
+def test_a_face_like_its_base_picture_is_coded_over_it(name: EnhancementCodec) -> None:
+    noise = np.random.default_rng(3).integers(0, 200, (16, 16, 3), np.uint8)
+    shown = np.kron(noise, np.ones((16, 16, 1), np.uint8))[None]
+    (payload,) = layer(name).encode(shown + np.uint8(9), shown, [BASE], 0)
+    assert read_header(payload).share == 1
+    assert len(payload) < 600
 
 
 @conventional
@@ -207,11 +217,15 @@ def test_other_files_are_refused(name: EnhancementCodec, file: bytes) -> None:
 
 
 def golden_payload(n: int) -> bytes:
-    return bytes.fromhex(json.loads(GOLDEN.read_text())[n]["hex"])
+    return bytes.fromhex(GOLDEN[n]["hex"])
 
 
 @repeatable
-@given(st.integers(0, 8), st.sampled_from(["cut", "flip", "random", "foreign", "empty"]), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(0, len(GOLDEN) - 1),
+    st.sampled_from(["cut", "flip", "random", "foreign", "empty"]),
+    st.integers(0, 2**32 - 1),
+)
 def test_damaged_payloads_are_refused(n: int, kind: str, seed: int) -> None:
     chance, data = random.Random(seed), golden_payload(n)
     place = chance.randrange(len(data))
@@ -227,7 +241,7 @@ def test_damaged_payloads_are_refused(n: int, kind: str, seed: int) -> None:
 
 
 @repeatable
-@given(st.integers(0, 8), st.booleans(), st.integers(0, 2**32 - 1))
+@given(st.integers(0, len(GOLDEN) - 1), st.booleans(), st.integers(0, 2**32 - 1))
 def test_files_damaged_under_a_right_checksum_are_refused_or_pictures(n: int, whole: bool, seed: int) -> None:
     """Whoever writes the checksum too meets the libraries: whatever they say comes out as CorruptCode."""
     chance, file = random.Random(seed), unpack_file(golden_payload(n), BASE)
@@ -237,7 +251,7 @@ def test_files_damaged_under_a_right_checksum_are_refused_or_pictures(n: int, wh
         place = chance.randrange(min(len(data), chance.choice((30, 200, len(data)))))
         data[place] = chance.choice((0, 255, chance.randrange(256)))
     del data[chance.choice((len(data), chance.randrange(len(data)))) :]
-    header = EnhancementHeader(0, header.low, header.high, False, header.codec, 0 if whole else header.head)
+    header = EnhancementHeader(0, header.low, header.high, header.share, header.codec, 0 if whole else header.head)
     try:
         picture = decode_files([pack_file(PictureFile(header, bytes(data)), BASE)], gradient(), [BASE])
     except CorruptCode:
@@ -252,13 +266,13 @@ def thumbnail(payload: bytes) -> FloatArray:
     return means
 
 
-@pytest.mark.parametrize("n", range(9))
+@pytest.mark.parametrize("n", range(18))
 def test_golden(n: int) -> None:
-    """Every head, a file stored whole, and a face coded alone."""
-    entry = json.loads(GOLDEN.read_text())[n]
+    """Of versions 2 and 3: every head, a file stored whole, and a face coded alone."""
+    entry = GOLDEN[n]
     payload = bytes.fromhex(entry["hex"])
     header = read_header(payload)
-    assert [header.codec, header.quality, header.head, header.standalone] == entry["header"]
+    assert [header.codec, header.quality, header.head, header.share] == entry["header"]
     np.testing.assert_allclose(thumbnail(payload), entry["thumbnail"], atol=1)
 
 
@@ -273,9 +287,9 @@ def write() -> None:
     entries = []
     for payload in payloads:
         header = read_header(payload)
-        told = [header.codec, header.quality, header.head, header.standalone]
+        told = [header.codec, header.quality, header.head, header.share]
         entries.append({"hex": payload.hex(), "header": told, "thumbnail": thumbnail(payload).round(2).tolist()})
-    GOLDEN.write_text(json.dumps(entries) + "\n")
+    GOLDENS[-1].write_text(json.dumps(entries) + "\n")
 
 
 if __name__ == "__main__":

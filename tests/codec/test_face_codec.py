@@ -106,7 +106,7 @@ def test_a_face_far_from_its_base_picture_is_coded_alone(codec: FaceCodec, crops
     flat = np.full((1, 256, 256, 3), 120, np.uint8)
     wrong = np.full_like(flat, 255)
     payload = codec.enhancement.encode(flat, wrong, [codes[0].base], 2)
-    assert codec.enhancement.symbols(payload[0], codes[0].base).header.standalone
+    assert codec.enhancement.symbols(payload[0], codes[0].base).header.share == 0
     back = codec.enhancement.decode(payload, wrong, [codes[0].base])
     assert np.abs(back.astype(int) - flat).max() <= 2
 
