@@ -3,10 +3,9 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, func, insert, select, text
 
-from storage.opening import schema_revisions
+from storage.opening import HEAD, noted_revision
 from storage.records import ArchiveCondition, CodecShare
 from storage.schema import BaseLayer, Camera, Codec, Face
 from storage.sqlite import connect, explained, file_bytes, locate, require_place
@@ -57,25 +56,22 @@ def require_sound(url: str) -> None:
 
 
 def _condition(engine: Engine, path: Path) -> ArchiveCondition:
-    known = schema_revisions()
     with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-        if revision is None or "base_layers" not in inspect(connection).get_table_names():
+        revision = noted_revision(connection, path)
+        if revision is None:
             raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
-        if revision not in known:
-            raise ArchiveError(
-                f"The archive {path} was made by a newer streamproc (its schema is {revision}, this one knows "
-                f"{known[0]}): use that one, or upgrade this."
-            )
-        if revision != known[0]:
-            return ArchiveCondition(path, revision, known[0], (), None, None)
+        if revision != HEAD:
+            from storage.upgrading import require_known
+
+            require_known(revision, path)
+            return ArchiveCondition(path, revision, HEAD, (), None, None)
         codecs, newest, rate = _codecs(connection), _newest(connection), _faces_a_day(connection)
     with engine.connect().execution_options(writes=True) as connection, connection.begin() as transaction:
         connection.execute(insert(Codec).values(id="none: written to see whether it can be", profile=""))
         transaction.rollback()
     faces = sum(codec.faces for codec in codecs)
     a_day = None if rate is None or not faces else rate * file_bytes(path) / faces
-    return ArchiveCondition(path, revision, known[0], codecs, newest, a_day)
+    return ArchiveCondition(path, revision, HEAD, codecs, newest, a_day)
 
 
 def _codecs(connection: Connection) -> tuple[CodecShare, ...]:

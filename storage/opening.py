@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 
 from storage.sqlite import connect, explained, keep_write_ahead_log, locate, require_place
 from streamproc.errors import ArchiveError, ArchiveNotFound
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0003"
+"""The newest revision of the schema."""
 
 
 def open_archive(url: str, *, create: bool) -> tuple[Path, Engine]:
@@ -31,37 +28,31 @@ def open_archive(url: str, *, create: bool) -> tuple[Path, Engine]:
     return path, engine
 
 
-def schema_revisions() -> list[str]:
-    """The revisions of the schema that this version knows, newest first."""
-    return [known.revision for known in ScriptDirectory.from_config(_config()).walk_revisions()]
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
-
-
 def _bring_up_to_date(engine: Engine, path: Path, create: bool) -> None:
-    config = _config()
-    known = schema_revisions()
-    head = known[0]
     with engine.connect() as connection:
-        tables = set(inspect(connection).get_table_names())
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision == head:
+        revision = noted_revision(connection, path)
+    if revision == HEAD:
         return
-    if not tables and not create:
+    if revision is None and not create:
         raise ArchiveNotFound(f"{path} is empty, there is no archive in it: ingest a video first.")
-    if tables and (revision is None or "base_layers" not in tables):
-        raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
-    if revision is not None and revision not in known:
-        raise ArchiveError(
-            f"The archive {path} was made by a newer streamproc (its schema is {revision}, this one knows {head}): "
-            "use that one, or upgrade this."
-        )
+    # Alembic takes as long to import as the rest of the archive, and nearly every archive is up to date.
+    from storage.upgrading import require_known, upgrade
+
+    if revision is not None:
+        require_known(revision, path)
     keep_write_ahead_log(engine)
-    # One transaction for all: who is killed here leaves the file as it was, and who comes second finds it done.
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    upgrade(engine)
+
+
+def noted_revision(connection: Connection, path: Path) -> str | None:
+    """The revision of the schema that a database holds, None where it is empty; raises ArchiveError where it holds
+    something else."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    revision: str | None = None
+    if {"alembic_version", "base_layers"} <= set(tables):
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision is None:
+        raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
+    return revision

@@ -16,8 +16,9 @@ from made_tracks import CODEC, START, begin, made_track
 from sqlalchemy import Engine, create_engine, inspect
 
 from storage import Archive
-from storage.opening import MIGRATIONS
+from storage.opening import HEAD
 from storage.schema import Base
+from storage.upgrading import MIGRATIONS, schema_revisions
 from streamproc.types import GapReason, SourceResult
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -163,3 +164,7 @@ def test_the_ledger_can_be_taken_back(tmp_path: Path) -> None:
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection:
         assert list(connection.iterdump()) == before
+
+
+def test_the_newest_revision_is_the_one_that_openers_look_for() -> None:
+    assert schema_revisions()[0] == HEAD

@@ -1,0 +1,42 @@
+"""The schema's revisions, by Alembic."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+from streamproc.errors import ArchiveError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def schema_revisions() -> list[str]:
+    """The revisions of the schema that this version knows, newest first."""
+    return [known.revision for known in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def require_known(revision: str, path: Path) -> None:
+    """Nothing; raises ArchiveError for an archive at `path` with a revision of the schema that this version lacks."""
+    known = schema_revisions()
+    if revision not in known:
+        raise ArchiveError(
+            f"The archive {path} was made by a newer streamproc (its schema is {revision}, this one knows {known[0]}): "
+            "use that one, or upgrade this."
+        )
+
+
+def upgrade(engine: Engine) -> None:
+    """Nothing; the database has today's schema."""
+    config = _config()
+    # One transaction for all: who is killed here leaves the file as it was, and who comes second finds it done.
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
