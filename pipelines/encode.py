@@ -14,6 +14,7 @@ from pipelines.channels import Inbox
 from pipelines.messages import Beat, CodecReady, Downstream, TrackCoded, TrackFound
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import EncodeSettings
+from streamproc.faces.smear import unsmeared
 from streamproc.types import CROP_SIZE, CodedFace, CodedTrack, FaceCode, FaceCrop, FrameTime, Image, Track
 
 WAITING = 64
@@ -33,8 +34,8 @@ class Coder(Protocol):
         """The name that they were loaded by."""
         ...
 
-    def encode(self, crops: Image, quality: int | None, /) -> Sequence[FaceCode]:
-        """The codes of (N, 256, 256, 3) uint8 RGB."""
+    def encode(self, crops: Image, quality: int | None, recognised: Image | None = None, /) -> Sequence[FaceCode]:
+        """The codes of (N, 256, 256, 3) uint8 RGB, told apart by `recognised` where that is given."""
         ...
 
 
@@ -64,7 +65,7 @@ def code(
         control.beat(Beat())
         news = _take(inbox, settings.batch)
         tracks = [message.track for message in news if isinstance(message, TrackFound)]
-        coded = iter(code_tracks(codec, tracks, settings.quality))
+        coded = iter(code_tracks(codec, tracks, settings))
         for message in news:
             if not isinstance(message, TrackFound):
                 outbox.send(message)
@@ -87,12 +88,15 @@ def _take(inbox: Inbox, batch: int) -> list[Downstream]:
     return news
 
 
-def code_tracks(codec: Coder, tracks: Sequence[Track], quality: int | None) -> list[CodedTrack]:
-    """The tracks with their shots coded, all shots in one batch."""
+def code_tracks(codec: Coder, tracks: Sequence[Track], settings: EncodeSettings) -> list[CodedTrack]:
+    """The tracks with their shots coded, all shots in one batch; who it is, is told without motion smear."""
     shots = [shot for track in tracks for shot in track.shots]
     if not shots:
         return [_coded(track, []) for track in tracks]
-    codes = iter(codec.encode(np.stack([shot.image for shot in shots]), quality))
+    crops, recognised = np.stack([shot.image for shot in shots]), None
+    if settings.unsmear:
+        recognised = np.stack([unsmeared(shot.image, shot.heading) for shot in shots])
+    codes = iter(codec.encode(crops, settings.quality, recognised))
     return [_coded(track, [next(codes) for _ in track.shots]) for track in tracks]
 
 

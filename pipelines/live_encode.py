@@ -40,7 +40,7 @@ def encode(control: Control, door: Door, next_door: Path, settings: EncodeSettin
         shots = sum(len(track.shots) for track in tracks)
         began = time.monotonic()
         with tally.work(shots):
-            coded = iter(code_tracks(codec, tracks, settings.quality))
+            coded = iter(code_tracks(codec, tracks, settings))
         tally.encoded(shots, time.monotonic() - began)
         for letter in letters:
             message = letter.message

@@ -94,6 +94,8 @@ class EncodeSettings(Section):
     """What writes the enhancement layer; all four are read, whichever is chosen."""
     quality: int | None = 2
     """Rate point of the enhancement layer; null keeps the base layer alone."""
+    unsmear: bool = True
+    """Take motion smear back before the feature is told from a passing face; what is shown stays as it was seen."""
     batch: Count = 16
     """Faces coded in one go when so many are waiting."""
     threads: Count = 2

@@ -81,7 +81,8 @@ class Detection:
 class FaceCrop:
     """A face aligned to (256, 256, 3) uint8 RGB; `camera_id` and `time` are None for a face out of a photo.
 
-    `quality` in 0..1 says how usable the face is for recognition (see `streamproc.faces.quality`).
+    `quality` in 0..1 says how usable the face is for recognition (see `streamproc.faces.quality`). `heading` is the way
+    along which it moved through the crop, radians from x towards y; None where it hardly moved or nobody knows.
     """
 
     camera_id: str | None
@@ -89,6 +90,7 @@ class FaceCrop:
     detection: Detection
     quality: float
     image: Image
+    heading: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

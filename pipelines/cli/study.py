@@ -29,7 +29,7 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pic
 
 def train(
     part: Annotated[
-        str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export or rates.")
+        str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export, rates or smear.")
     ],
     data: DataOption,
     folder: WorkOption = Path("runs"),

@@ -76,20 +76,26 @@ class FaceCodec:
         parts = [self._trunk(crops[i : i + BATCH])[0] for i in range(0, len(crops), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, FEATURE_SIZE), np.float32)
 
-    def encode(self, crops: Image, quality: int | None = DEFAULT_QUALITY) -> list[FaceCode]:
+    def encode(
+        self, crops: Image, quality: int | None = DEFAULT_QUALITY, recognised: Image | None = None
+    ) -> list[FaceCode]:
         """Codes of crops (N, 256, 256, 3) uint8 RGB at a rate point; None leaves the enhancement out.
 
-        Raises CodecError for crops of another shape or a rate point that does not exist.
+        `recognised`: the same crops as who it is shall be told from, where they were cleared up (of motion smear); what
+        is seen later is always `crops`. Raises CodecError for crops of another shape or a rate point that does not
+        exist.
         """
         if quality is not None and quality not in self.qualities:
             raise CodecError(
                 f"there is no quality {quality}: choose one of {self.qualities}, or None for the base alone"
             )
+        told = crops if recognised is None else recognised
         _check(crops)
+        _check(told)
         codes: list[FaceCode] = []
         for i in range(0, len(crops), BATCH):
             part = crops[i : i + BATCH]
-            bases = self.base.encode(part, self._trunk(part)[0])
+            bases = self.base.encode(part, self._trunk(told[i : i + BATCH])[0])
             extra: Sequence[bytes | None] = [None] * len(bases)
             if quality is not None:
                 extra = self._written.encode(part, self.base.pictures(bases), bases, quality)

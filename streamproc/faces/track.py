@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.faces.align import alignment
 from streamproc.faces.association import Candidate, Distance, OptimizedKalmanFilterFactory, TrackedObject, Tracker
 from streamproc.types import Detection, FaceCrop, FloatArray, Frame, Image, Track
 
@@ -21,6 +22,8 @@ REACH = 1.7
 """How far from its predicted place a face may be found again, in face sizes (as the distance below has it)."""
 TOP_SPEED = 5.0
 """Face sizes a second that a face seen only once, whose direction nobody knows, may have moved beside."""
+MOVING = 1.0
+"""Face sizes a second from which on a face has a heading: below, it is noise, and smear none."""
 SHOT_SPACING = timedelta(seconds=0.3)
 """Two shots nearer in time than this are one: the better stays."""
 
@@ -120,8 +123,13 @@ class TrackBuilder:
         self._last = now
         for followed in self._tracker.tracked_objects:
             if any(followed.last_detection is candidate for candidate in candidates):
-                shot = crop(frame.image, followed.last_detection.data)
-                self._extend(_ordinal(followed), now, replace(shot, camera_id=frame.camera_id, time=frame.time))
+                shot = replace(
+                    crop(frame.image, followed.last_detection.data),
+                    camera_id=frame.camera_id,
+                    time=frame.time,
+                    heading=_heading(followed, self._rate),
+                )
+                self._extend(_ordinal(followed), now, shot)
         alive = {_ordinal(followed) for followed in self._tracker.tracked_objects if followed.hit_counter_is_positive}
         return self._close([ordinal for ordinal in self._open if ordinal not in alive])
 
@@ -214,6 +222,16 @@ def _ordinal(followed: TrackedObject) -> int:
     """The track's ordinal, from 0: norfair counts from 1 in order of creation, here never delayed."""
     assert followed.id is not None
     return followed.id - 1
+
+
+def _heading(followed: TrackedObject, rate: float) -> float | None:
+    """The way of the face through its crop."""
+    detection: Detection = followed.last_detection.data
+    velocity = followed.estimate_velocity[0]
+    if np.linalg.norm(velocity) * rate < MOVING * _size(detection):
+        return None
+    across, down = alignment(detection.landmarks)[:, :2] @ velocity
+    return float(np.arctan2(down, across))
 
 
 def _candidate(detection: Detection) -> Candidate:

@@ -1,4 +1,5 @@
-"""The training commands: `train PART`, in the order faces, feature, texture, residual, export; rates for evaluation.
+"""The training commands: `train PART`, in the order faces, feature, texture, residual, export; rates for evaluation;
+smear, which is no part of the codec.
 
 The profile "paper" has a part more, trunk, before feature. Its parts lie in WORK/paper.
 """
@@ -11,7 +12,7 @@ import torch
 
 from streamproc.codec.trunk import load_trunk
 from streamproc.faces.finder import FaceFinder
-from streamproc.training import export, feature, laplacian, rates, residual, structured, texture, trunk
+from streamproc.training import export, feature, laplacian, rates, residual, smear, structured, texture, trunk
 from streamproc.training.data import SHARD, load_faces, pictures, prepare
 from streamproc.training.loop import Plan, Progress, TrainResult
 from streamproc.training.trunk import TEXTURE_WEIGHT
@@ -93,6 +94,11 @@ def train_rates(options: TrainOptions, progress: Progress) -> TrainResult:
     return rates.train(options.faces, options.work, options.plan(FEATURE), progress, options.device)
 
 
+def train_smear(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Trains what tells motion smear, and writes its weights."""
+    return smear.train(options.faces, options.work, options.plan(SMEAR), progress)
+
+
 def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
     """Writes the weights file."""
     return export.export(options.faces, options.parts, options.profile)
@@ -104,6 +110,7 @@ STRUCTURED = Plan(steps=600, batch=128, rate=3e-4, slow="linear")
 LAPLACIAN = Plan(steps=2500, batch=32, rate=1e-3, slow="linear")
 TEXTURE = Plan(steps=10000, batch=32, rate=5e-4, slow="linear")
 RESIDUAL = Plan(steps=12000, batch=8, rate=5e-4)
+SMEAR = Plan(steps=8000, batch=256, rate=2e-3)
 
 PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "faces": train_faces,
@@ -113,6 +120,7 @@ PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "residual": train_residual,
     "export": train_export,
     "rates": train_rates,
+    "smear": train_smear,
 }
 
 

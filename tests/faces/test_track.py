@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from streamproc.faces.align import TEMPLATE
 from streamproc.faces.track import SHOT_SPACING, TrackBuilder
-from streamproc.types import Detection, FaceCrop, Frame, FrameTime, Image, Track
+from streamproc.types import Array, Detection, FaceCrop, Frame, FrameTime, Image, Track
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -286,3 +287,34 @@ def test_a_shot_that_is_hardly_better_is_no_news() -> None:
         news += told
         assert not told or now in (5.0, 40.0)
     assert news == 2, "at 10 and 20 seconds there are other shots, but no better ones"
+
+
+def headings(path: Path, landmarks: Array | None = None) -> list[float | None]:
+    """Of the shots of a walker's track, in order of time."""
+    builder, tracks = TrackBuilder(6.0), list[Track]()
+    for index in range(24):
+        place = path(index / 6)
+        assert place is not None
+        found = detection(place)
+        if landmarks is not None:
+            found = Detection(found.box, (landmarks + place).astype(np.float32), 0.9)
+
+        def crop(image: Image, face: Detection) -> FaceCrop:
+            return FaceCrop(None, None, face, 0.5, image)
+
+        tracks += builder.update(frame(index / 6, index), [found], crop)
+    tracks += builder.finish()
+    (track,) = tracks
+    return [shot.heading for shot in track.shots]
+
+
+def test_a_shot_knows_the_way_through_its_crop() -> None:
+    assert headings(walking((0, 0), 0.0)) == [None] * 3
+    assert headings(walking((0, 0), 0.3)) == [None] * 3
+    upright = TEMPLATE / 4 - 32
+    for turn in (0.0, 0.4):
+        spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        seen = headings(lambda seconds: (3 * SIZE * seconds, 3 * SIZE * seconds), upright @ spin.T)
+        known = [one for one in seen if one is not None]
+        assert len(known) >= 2
+        assert known == pytest.approx([np.pi / 4 - turn] * len(known), abs=0.1)

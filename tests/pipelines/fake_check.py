@@ -32,7 +32,7 @@ class ThumbCodec:
     profile: str = "fake"
     calibration: Scale = field(default_factory=Scale)
 
-    def encode(self, crops: Image, quality: int | None) -> list[FaceCode]:
+    def encode(self, crops: Image, quality: int | None, _recognised: Image | None = None) -> list[FaceCode]:
         thumbs = [cv2.resize(crop, (4, 4), interpolation=cv2.INTER_AREA) for crop in crops]
         return [FaceCode(self.codec_id, thumb.tobytes(), b"picture") for thumb in thumbs]
 

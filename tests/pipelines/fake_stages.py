@@ -47,7 +47,7 @@ class FakeCodec:
     codec_id: str = CODEC_ID
     profile: str = "fake"
 
-    def encode(self, crops: Image, quality: int | None) -> list[FaceCode]:
+    def encode(self, crops: Image, quality: int | None, _recognised: Image | None = None) -> list[FaceCode]:
         codes = []
         for crop in crops:
             _, data = cv2.imencode(".jpg", crop[::8, ::8])
