@@ -77,25 +77,22 @@ class FaceCodec:
         return np.concatenate(parts) if parts else np.zeros((0, FEATURE_SIZE), np.float32)
 
     def encode(
-        self, crops: Image, quality: int | None = DEFAULT_QUALITY, recognised: Image | None = None
+        self, crops: Image, quality: int | None = DEFAULT_QUALITY, features: FloatArray | None = None
     ) -> list[FaceCode]:
         """Codes of crops (N, 256, 256, 3) uint8 RGB at a rate point; None leaves the enhancement out.
 
-        `recognised`: the same crops as who it is shall be told from, where they were cleared up (of motion smear); what
-        is seen later is always `crops`. Raises CodecError for crops of another shape or a rate point that does not
-        exist.
+        `features` (N, 128), of unit norm: who it is, where more than the crop tells it; `raw_features` of the crops by
+        default. Raises CodecError for crops of another shape or a rate point that does not exist.
         """
         if quality is not None and quality not in self.qualities:
             raise CodecError(
                 f"there is no quality {quality}: choose one of {self.qualities}, or None for the base alone"
             )
-        told = crops if recognised is None else recognised
         _check(crops)
-        _check(told)
         codes: list[FaceCode] = []
         for i in range(0, len(crops), BATCH):
             part = crops[i : i + BATCH]
-            bases = self.base.encode(part, self._trunk(told[i : i + BATCH])[0])
+            bases = self.base.encode(part, self._trunk(part)[0] if features is None else features[i : i + BATCH])
             extra: Sequence[bytes | None] = [None] * len(bases)
             if quality is not None:
                 extra = self._written.encode(part, self.base.pictures(bases), bases, quality)

@@ -63,6 +63,16 @@ def test_features_survive_coding(codec: FaceCodec, crops: Image, codes: list[Fac
     assert (similarity - np.eye(6)).max() < 0.6, "six different people"
 
 
+def test_who_it_is_can_be_told_from_more_than_the_crop(codec: FaceCodec, crops: Image, codes: list[FaceCode]) -> None:
+    others = codec.raw_features(crops)[::-1]
+    told = codec.encode(crops, None, others)
+    assert ((codec.features([code.base for code in told]) * others).sum(axis=1) > 0.85).all()
+    shown = [codec.reconstruct([code.base for code in some]) for some in (codes, told)]
+    assert (psnr(crops, shown[1]) > psnr(crops, shown[0]) - 2).all()
+    own = codec.encode(crops, None, codec.raw_features(crops))
+    assert [code.base for code in own] == [code.base for code in codes]
+
+
 def test_dropping_the_enhancement_leaves_the_base_as_it_was(codec: FaceCodec, codes: list[FaceCode]) -> None:
     bases = [code.base for code in codes]
     mixed = [code.enhancement if n % 2 else None for n, code in enumerate(codes)]

@@ -32,7 +32,10 @@ class ThumbCodec:
     profile: str = "fake"
     calibration: Scale = field(default_factory=Scale)
 
-    def encode(self, crops: Image, quality: int | None, _recognised: Image | None = None) -> list[FaceCode]:
+    def raw_features(self, crops: Image) -> FloatArray:
+        return np.ones((len(crops), 1), np.float32)
+
+    def encode(self, crops: Image, quality: int | None, _features: FloatArray | None = None) -> list[FaceCode]:
         thumbs = [cv2.resize(crop, (4, 4), interpolation=cv2.INTER_AREA) for crop in crops]
         return [FaceCode(self.codec_id, thumb.tobytes(), b"picture") for thumb in thumbs]
 

@@ -18,7 +18,7 @@ from pipelines.messages import Beat, SourceJob
 from pipelines.worker import Control
 from streamproc.config import CaptureSettings, DetectSettings, EncodeSettings
 from streamproc.errors import WeightsError
-from streamproc.types import Detection, FaceCode, FaceCrop, FrameTime, Image
+from streamproc.types import Detection, FaceCode, FaceCrop, FloatArray, FrameTime, Image
 
 CODEC_ID = "fake"
 
@@ -47,7 +47,10 @@ class FakeCodec:
     codec_id: str = CODEC_ID
     profile: str = "fake"
 
-    def encode(self, crops: Image, quality: int | None, _recognised: Image | None = None) -> list[FaceCode]:
+    def raw_features(self, crops: Image) -> FloatArray:
+        return np.ones((len(crops), 1), np.float32)
+
+    def encode(self, crops: Image, quality: int | None, _features: FloatArray | None = None) -> list[FaceCode]:
         codes = []
         for crop in crops:
             _, data = cv2.imencode(".jpg", crop[::8, ::8])

@@ -64,7 +64,7 @@ class Plain:
     codec_id: str = "plain"
     calibration: Certain = field(default_factory=Certain)
 
-    def encode(self, crops: Image, quality: int | None, _recognised: Image | None = None) -> list[FaceCode]:
+    def encode(self, crops: Image, quality: int | None) -> list[FaceCode]:
         return [_code(1, 0)] * len(crops)
 
     def features(self, base: Sequence[bytes]) -> FloatArray:
