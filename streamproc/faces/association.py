@@ -3,22 +3,26 @@
 import sys
 from types import ModuleType
 
-_UNUSED = "filterpy.kalman"
+_UNUSED = {"filterpy.kalman": "KalmanFilter", "scipy.spatial.distance": "cdist"}
+"""What norfair imports for choices that are not taken here, by the modules that bring it: our filter is its own, our
+distance ours. With them comes most of scipy, and most of the seconds that a detector takes to start
+(`docs/decisions.md`)."""
 
 
 def _import_norfair() -> None:
-    """Nothing; norfair is imported. It names filterpy's Kalman filter as one that could be chosen; ours is its own.
-    With filterpy come scipy's statistics, most of the seconds that a detector takes to start (`docs/decisions.md`)."""
-    if _UNUSED in sys.modules or "norfair" in sys.modules:
+    """Nothing; norfair is imported."""
+    if "norfair" in sys.modules:
         return
-    stand_in = ModuleType(_UNUSED)
-    stand_in.KalmanFilter = object  # type: ignore[attr-defined]
-    sys.modules[_UNUSED] = stand_in
+    stand_ins = {name: ModuleType(name) for name in _UNUSED if name not in sys.modules}
+    for name, module in stand_ins.items():
+        setattr(module, _UNUSED[name], object)
+    sys.modules.update(stand_ins)
     try:
         import norfair  # noqa: F401
     finally:
-        # Whoever wants the real one gets it.
-        del sys.modules[_UNUSED]
+        # Whoever wants the real ones gets them.
+        for name in stand_ins:
+            del sys.modules[name]
 
 
 _import_norfair()

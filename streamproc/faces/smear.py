@@ -19,8 +19,8 @@ FACE_WIDTH = 144.0
 """Width of MTCNN's mean box inside the crop, pixels: what a smear is a share of."""
 LEAST = 0.08
 """Share of the face's width below which nothing is taken back: features hardly notice so little."""
-NOISE = 0.03
-"""Power of noise against the picture's, at each frequency."""
+NOISE = 0.5
+"""Power of noise against the picture's at a frequency, for each cycle a pixel: pictures fade, noise does not."""
 MARGIN = 32
 """Pixels of the crop, on each side, that hold hair and background: their spectrum is not looked at."""
 BANDS = 64
@@ -50,7 +50,9 @@ def taken_back(crop: Image, share: float, heading: float) -> Image:
     length = share * FACE_WIDTH
     side = 2 * cv2.getOptimalDFTSize(CROP_SIZE // 2 + min(int(length) + 16, CROP_SIZE // 2))
     passed = smearing(side, length, heading)
-    sharp = filtered(crop, passed * (1 + NOISE) / (passed**2 + NOISE))
+    frequencies = np.fft.fftfreq(side).astype(np.float32)
+    noise = NOISE * np.hypot(frequencies[None], frequencies[:, None])
+    sharp = filtered(crop, passed / (passed**2 + noise))
     picture: Image = np.rint(sharp).clip(0, 255).astype(np.uint8)
     return picture
 
