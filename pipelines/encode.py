@@ -12,19 +12,16 @@ import numpy as np
 
 from pipelines.channels import Inbox
 from pipelines.messages import Beat, CodecReady, Downstream, TrackCoded, TrackFound
+from pipelines.recognising import Recogniser, features_of
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import EncodeSettings
-from streamproc.faces.smear import unsmeared
 from streamproc.types import CROP_SIZE, CodedFace, CodedTrack, FaceCode, FaceCrop, FloatArray, FrameTime, Image, Track
 
-ALIKE = 0.5
-"""Similarity of two shots of a track from which on they count as one person: about 1 in 1,000 pairs of strangers reach
-it (`bench best-shot`)."""
 WAITING = 64
 """Messages that may wait; a track is about 0.6 MB."""
 
 
-class Coder(Protocol):
+class Coder(Recogniser, Protocol):
     """What the stage needs of `streamproc.codec.face_codec.FaceCodec`."""
 
     @property
@@ -35,10 +32,6 @@ class Coder(Protocol):
     @property
     def profile(self) -> str:
         """The name that they were loaded by."""
-        ...
-
-    def raw_features(self, crops: Image, /) -> FloatArray:
-        """Who (N, 256, 256, 3) uint8 RGB are: (N, D) float32 of unit norm."""
         ...
 
     def encode(self, crops: Image, quality: int | None, features: FloatArray | None = None, /) -> Sequence[FaceCode]:
@@ -100,26 +93,9 @@ def code_tracks(codec: Coder, tracks: Sequence[Track], settings: EncodeSettings)
     shots = [shot for track in tracks for shot in track.shots]
     if not shots:
         return [_coded(track, []) for track in tracks]
-    cleared = [unsmeared(shot.image, shot.heading) if settings.unsmear else shot.image for shot in shots]
-    own = codec.raw_features(np.stack(cleared))
-    ends = np.cumsum([len(track.shots) for track in tracks])
-    features = np.concatenate([shared(part) for part in np.split(own, ends[:-1])])
-    codes = iter(codec.encode(np.stack([shot.image for shot in shots]), settings.quality, features))
+    crops = np.stack([shot.image for shot in shots])
+    codes = iter(codec.encode(crops, settings.quality, features_of(codec, tracks, settings.unsmear)))
     return [_coded(track, [next(codes) for _ in track.shots]) for track in tracks]
-
-
-def shared(features: FloatArray) -> FloatArray:
-    """(K, D) of a track's shots, best first: the mean of those that are like the best one, in place of each of them.
-
-    What chance, noise and compression do to a shot is not who it is. A shot unlike the best one keeps its own: two
-    people whom the tracker took for one are not mixed.
-    """
-    if not len(features):
-        return features
-    alike = features @ features[0] >= ALIKE
-    mean = features[alike].mean(axis=0)
-    told: FloatArray = np.where(alike[:, None], mean / np.linalg.norm(mean), features)
-    return told
 
 
 def _coded(track: Track, codes: Sequence[FaceCode]) -> CodedTrack:
