@@ -6,7 +6,6 @@ formula, for faces, noise and compression bend the spectrum too. Given L it is t
 made up: frequencies that the smear or the noise took stay low.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -26,9 +25,6 @@ MARGIN = 32
 """Pixels of the crop, on each side, that hold hair and background: their spectrum is not looked at."""
 BANDS = 64
 """Frequencies looked at along the way, and as many across it."""
-ECC_ENDS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
-ECC_LEAST = 0.9
-"""Correlation of two shots from which on one lies on the other."""
 WEIGHTS = "smear.safetensors"
 
 
@@ -47,31 +43,6 @@ def unsmeared(crop: Image, heading: float | None) -> Image:
     along which `heading`."""
     share = 0.0 if heading is None else smear(crop, heading)
     return crop if heading is None or share < LEAST else taken_back(crop, share, heading)
-
-
-def fused(crops: Sequence[Image]) -> Image:
-    """One picture (256, 256, 3) uint8 RGB out of several of one face, with less noise: the first, and those that come
-    to lie on it when turned, stretched and moved a little (ECC, Evangelidis and Psarakis 2008)."""
-    first = _grey(crops[0])
-    lying = [crops[0].astype(np.float32)]
-    for crop in crops[1:]:
-        try:
-            start = np.eye(2, 3, dtype=np.float32)
-            alike, warp = cv2.findTransformECC(first, _grey(crop), start, cv2.MOTION_AFFINE, ECC_ENDS, None, 3)  # type: ignore[call-overload]
-        except cv2.error:  # it found no way to make them alike
-            continue
-        if alike >= ECC_LEAST:
-            flags, border = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT
-            moved = cv2.warpAffine(crop, warp, (CROP_SIZE, CROP_SIZE), flags=flags, borderMode=border)
-            lying.append(moved.astype(np.float32))
-    picture: Image = np.rint(np.mean(lying, axis=0)).astype(np.uint8)
-    return picture
-
-
-def _grey(crop: Image) -> Image:
-    """What is aligned: noise would be, too."""
-    grey = cv2.GaussianBlur(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (0, 0), 2)
-    return grey.astype(np.uint8, copy=False)
 
 
 def taken_back(crop: Image, share: float, heading: float) -> Image:

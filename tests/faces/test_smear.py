@@ -79,17 +79,3 @@ def test_the_filter_is_a_mean_along_the_way() -> None:
     assert np.abs(line[99]).max() < 1
     upright = smear.filtered(dot, smear.smearing(CROP_SIZE + 64, 9.0, float(np.pi / 2)))
     assert upright[96:105, 80].mean() == pytest.approx(20, abs=2)
-
-
-def test_pictures_of_one_face_lie_on_each_other(crops: Image) -> None:
-    rng = np.random.default_rng(4)
-    shots = []
-    for degrees, across, down in ((0, 0, 0), (2, 3, -4), (-1, -5, 2)):
-        warp = cv2.getRotationMatrix2D((128, 128), degrees, 1.0)
-        warp[:, 2] += across, down
-        turned = cv2.warpAffine(crops[0], warp, (CROP_SIZE, CROP_SIZE), borderMode=cv2.BORDER_REFLECT)
-        shots.append((turned + rng.normal(0, 20, turned.shape)).clip(0, 255).astype(np.uint8))
-    together, face = smear.fused([*shots, crops[1]]), slice(48, 208)
-    middle = [psnr(crops[:1, face, face], one[None, face, face])[0] for one in (shots[0], together)]
-    assert middle[1] > middle[0] + 3
-    assert (smear.fused([crops[0], crops[1]]) == crops[0]).all(), "another face is left out"
