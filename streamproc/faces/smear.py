@@ -31,11 +31,11 @@ WEIGHTS = "smear.safetensors"
 def smear(crop: Image, heading: float) -> float:
     """Share of the face's width that an aligned crop (256, 256, 3) uint8 RGB is smeared over, from 0 up; it moved
     along `heading` (radians in the crop, from x towards y; there and back are one)."""
-    weights = _weights()
-    value = (spectra(crop, heading) - weights["mean"]) / weights["deviation"]
+    net = weights()
+    value = (spectra(crop, heading) - net["mean"]) / net["deviation"]
     for layer in ("0", "2"):
-        value = np.maximum(weights[f"{layer}.weight"] @ value + weights[f"{layer}.bias"], 0)
-    return max(0.0, float((weights["4.weight"] @ value + weights["4.bias"])[0]))
+        value = np.maximum(net[f"{layer}.weight"] @ value + net[f"{layer}.bias"], 0)
+    return max(0.0, float((net["4.weight"] @ value + net["4.bias"])[0]))
 
 
 def unsmeared(crop: Image, heading: float | None) -> Image:
@@ -101,5 +101,6 @@ def _power(face: FloatArray) -> FloatArray:
 
 
 @cache
-def _weights() -> dict[str, Array]:
+def weights() -> dict[str, Array]:
+    """The trained net and its input's mean and deviation, read once."""
     return load(files("streamproc.faces").joinpath(WEIGHTS).read_bytes())

@@ -59,7 +59,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress) -> TrainResul
     tensors: dict[str, Array] = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     path = Path(smear.__file__).with_name(smear.WEIGHTS)
     save_file({**tensors, "mean": mean, "deviation": deviation}, path)
-    smear._weights.cache_clear()
+    smear.weights.cache_clear()
     tests = data.crops[held_out][:TESTS]
     return replace(result, checkpoint=str(path), metrics={**result.metrics, **_measured(tests, rng)})
 
@@ -86,13 +86,19 @@ def _samples(crops: Image, count: int, rng: np.random.Generator, progress: Progr
     seen, shares = np.empty((count, 2 * smear.BANDS), np.float32), np.empty(count, np.float32)
     for number in range(count):
         crop = crops[rng.integers(len(crops))][:, :: rng.choice((1, -1))]
-        share = 0.0 if rng.random() < STILL else rng.uniform(0, MOST)
-        heading = rng.normal(0, TILT)
-        picture = degraded(np.ascontiguousarray(crop), share, heading, rng)
-        seen[number], shares[number] = smear.spectra(picture, heading + rng.normal(0, MISTAKEN)), share
+        picture, shares[number], believed = _drawn(np.ascontiguousarray(crop), rng)
+        seen[number] = smear.spectra(picture, believed)
         if number % 100 == 99:
             progress("samples", number + 1, count)
     return seen, shares
+
+
+def _drawn(crop: Image, rng: np.random.Generator) -> tuple[Image, float, float]:
+    """(the crop degraded by chance, the share of its smear, the heading that is believed)."""
+    share = 0.0 if rng.random() < STILL else float(rng.uniform(0, MOST))
+    heading = rng.normal(0, TILT)
+    picture = degraded(crop, share, heading, rng)
+    return picture, share, heading + rng.normal(0, MISTAKEN)
 
 
 def _measured(crops: Image, rng: np.random.Generator) -> dict[str, float]:
@@ -100,10 +106,7 @@ def _measured(crops: Image, rng: np.random.Generator) -> dict[str, float]:
     trunk = load_trunk()
     told, true, smeared, sharper = [], [], [], []
     for crop in crops:
-        share = 0.0 if rng.random() < STILL else rng.uniform(0, MOST)
-        heading = rng.normal(0, TILT)
-        picture = degraded(crop, share, heading, rng)
-        believed = heading + rng.normal(0, MISTAKEN)
+        picture, share, believed = _drawn(crop, rng)
         told.append(smear.smear(picture, believed))
         true.append(share)
         smeared.append(picture)

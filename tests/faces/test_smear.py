@@ -10,6 +10,7 @@ from streamproc.evaluation.pictures import psnr
 from streamproc.faces import smear
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
+from streamproc.training.smear import degraded
 from streamproc.types import CROP_SIZE, FloatArray, Image
 
 
@@ -79,3 +80,11 @@ def test_the_filter_is_a_mean_along_the_way() -> None:
     assert np.abs(line[99]).max() < 1
     upright = smear.filtered(dot, smear.smearing(CROP_SIZE + 64, 9.0, float(np.pi / 2)))
     assert upright[96:105, 80].mean() == pytest.approx(20, abs=2)
+
+
+def test_what_training_smears_is_told_as_such(crops: Image) -> None:
+    rng = np.random.default_rng(2)
+    told = [smear.smear(degraded(crop, 0.3, 0.2, rng), 0.2) for crop in crops]
+    assert np.median(told) == pytest.approx(0.3, abs=0.06)
+    still = [smear.smear(degraded(crop, 0.0, 0.2, rng), 0.2) for crop in crops]
+    assert max(still) < smear.LEAST
