@@ -60,9 +60,8 @@ class Asker:
         top: int = 10,
         now: datetime | None = None,
     ) -> SearchResult:
-        """Who this is: the face goes through the same codec as those in the archive. `now` as `search` takes it."""
-        code = self.codec.encode(face.image[None], None)[0]
-        feature = self.codec.features([code.base])[0]
+        """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
+        feature = self.codec.raw_features(face.image[None])[0]
         return search(archive, self.codec, feature, cameras, since, until, top, now)
 
     def answer(self, archive: Archive, photo: Path) -> Answer:

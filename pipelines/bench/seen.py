@@ -26,6 +26,6 @@ def seen_tracks(archive: Archive, codec: FaceCodec) -> list[SeenTrack]:
 
 
 def gallery_of(people: Sequence[Person], codec: FaceCodec) -> Gallery:
-    """The people by the decoded features of their other photos."""
-    codes = codec.encode(np.stack([person.other.image for person in people]), None)
-    return Gallery(tuple(person.identity for person in people), codec.features([code.base for code in codes]))
+    """The people by the features of their other photos, as a question has them: not coded."""
+    features = codec.raw_features(np.stack([person.other.image for person in people]))
+    return Gallery(tuple(person.identity for person in people), features)

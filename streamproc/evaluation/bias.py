@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from streamproc.codec.face_codec import DEFAULT_QUALITY, FaceCodec
 from streamproc.evaluation.bias_page import write_bias_page, write_bias_table
-from streamproc.evaluation.bias_rows import DECODED, RAW, BiasResult, PicturesRow, StrangersRow
+from streamproc.evaluation.bias_rows import RAW, SEARCHED, BiasResult, PicturesRow, StrangersRow
 from streamproc.evaluation.coded_set import coded_shards
 from streamproc.evaluation.kept_rows import KeptRows, write_csv
 from streamproc.evaluation.pictures import psnr
@@ -62,8 +62,9 @@ def evaluate(
     single, thousand = (codec.calibration.similarity(match_probability, searched) for searched in (1, 1000))
     rows: list[StrangersRow] = []
     common: dict[str, list[float]] = {}
-    for name, features in ((RAW, coded.raw), (DECODED, codec.features(coded.bases))):
-        alike = [part @ part.T for part in _split(features, groups)]
+    for name, features in ((RAW, coded.raw), (SEARCHED, codec.features(coded.bases))):
+        parts = zip(_split(coded.raw, groups), _split(features, groups), strict=True)
+        alike = [_mirrored(asked @ archived.T) for asked, archived in parts]
         common[name] = _thresholds([_pairs(one) for one in alike])
         rows += [
             _strangers(group.name, name, one, (single, thousand), common[name])
@@ -75,8 +76,8 @@ def evaluate(
         match_of_1000_from=thousand,
         raw_common_100_from=common[RAW][0],
         raw_common_1000_from=common[RAW][1],
-        decoded_common_100_from=common[DECODED][0],
-        decoded_common_1000_from=common[DECODED][1],
+        searched_common_100_from=common[SEARCHED][0],
+        searched_common_1000_from=common[SEARCHED][1],
         strangers=tuple(rows),
         pictures=pictures,
         codec_id=codec.codec_id,
@@ -132,6 +133,13 @@ def _pairs(alike: FloatArray) -> FloatArray:
     """(P,) every pair once, of a matrix (N, N)."""
     pairs: FloatArray = alike[np.triu_indices(len(alike), 1)]
     return pairs
+
+
+def _mirrored(alike: FloatArray) -> FloatArray:
+    """A matrix (N, N) whose lower half is its upper one: a pair has one question and one answer."""
+    upper = np.triu(alike, 1)
+    both: FloatArray = upper + upper.T
+    return both
 
 
 def _split(features: FloatArray, groups: Sequence[ChipGroup]) -> list[FloatArray]:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from streamproc.evaluation.bias_rows import DECODED, RAW, BiasResult, StrangersRow
+from streamproc.evaluation.bias_rows import RAW, SEARCHED, BiasResult, StrangersRow
 from streamproc.evaluation.page import Section, Table, number, percent, write_page
 from streamproc.evaluation.plots import Marks, Panel, dots
 
-FEATURES = (RAW, DECODED)
+FEATURES = (RAW, SEARCHED)
 
 
 def write_bias_page(result: BiasResult) -> Path:
@@ -22,8 +22,9 @@ def write_bias_page(result: BiasResult) -> Path:
                 f'The verdict "match" begins at a similarity of {result.match_of_1_from:.3f} where one face is '
                 f"compared and of {result.match_of_1000_from:.3f} where 1,000 are. The common thresholds take 1 pair "
                 f"in 100 over all groups together, {result.raw_common_100_from:.3f} before coding and "
-                f"{result.decoded_common_100_from:.3f} decoded, or 1 in 1,000, {result.raw_common_1000_from:.3f} and "
-                f"{result.decoded_common_1000_from:.3f}. Bars: one standard error, leaving out each chip in turn.",
+                f"{result.searched_common_100_from:.3f} as searched, or 1 in 1,000, "
+                f"{result.raw_common_1000_from:.3f} and {result.searched_common_1000_from:.3f}. As searched: one of a "
+                "pair before coding, the other decoded. Bars: one standard error, leaving out each chip in turn.",
                 "UTKFace shows some people several times, now and then in the same photo: they are most of the pairs "
                 "above the higher threshold. At the lower one they weigh little.",
                 "Chips are tight: what their crops lack is their mean colour.",
@@ -62,26 +63,26 @@ def write_bias_table(result: BiasResult) -> Path:
     )
     lines = [head, ("---", *["---:"] * (len(head) - 1))]
     for row in result.pictures:
-        raw, decoded = (_of(result, row.group, feature) for feature in FEATURES)
+        raw, searched = (_of(result, row.group, feature) for feature in FEATURES)
         lines.append(
             (
                 row.group,
-                f"{raw.mean:.3f} / {decoded.mean:.3f}",
-                f"{raw.p99:.2f} / {decoded.p99:.2f}",
-                f"{percent(raw.match_of_1)} / {percent(decoded.match_of_1)} %",
-                f"{percent(raw.common_100)} / {percent(decoded.common_100)} +- {percent(decoded.common_100_error)} %",
-                f"{percent(raw.common_1000)} / {percent(decoded.common_1000)} %",
+                f"{raw.mean:.3f} / {searched.mean:.3f}",
+                f"{raw.p99:.2f} / {searched.p99:.2f}",
+                f"{percent(raw.match_of_1)} / {percent(searched.match_of_1)} %",
+                f"{percent(raw.common_100)} / {percent(searched.common_100)} +- {percent(searched.common_100_error)} %",
+                f"{percent(raw.common_1000)} / {percent(searched.common_1000)} %",
                 f"{row.base_bytes:.1f} bytes, {row.base_psnr:.1f} dB",
                 f"{row.both_bytes:,.0f} bytes, {row.both_psnr:.1f} dB",
                 f"{percent(row.found, 0)} %, {percent(row.found_small, 0)} %",
             )
         )
-    decoded_rows = [row for row in result.strangers if row.feature == DECODED]
-    alike = sum(round(row.match_of_1000 * row.pairs) for row in decoded_rows)
+    searched_rows = [row for row in result.strangers if row.feature == SEARCHED]
+    alike = sum(round(row.match_of_1000 * row.pairs) for row in searched_rows)
     lead = (
-        f"codec_id `{result.codec_id}`, {result.chips:,} chips, {sum(row.pairs for row in decoded_rows):,} pairs. "
+        f"codec_id `{result.codec_id}`, {result.chips:,} chips, {sum(row.pairs for row in searched_rows):,} pairs. "
         f'"Match" from {result.match_of_1_from:.3f} where 1 face is compared, from {result.match_of_1000_from:.3f} '
-        f"where 1,000 are ({alike} pairs, decoded). Two figures: before coding / decoded.\n\n"
+        f"where 1,000 are ({alike} pairs). Two figures: before coding / as searched, one of a pair decoded.\n\n"
     )
     text = lead + "".join(f"| {' | '.join(line)} |\n" for line in lines)
     result.model_card_table.write_text(text, encoding="utf-8")

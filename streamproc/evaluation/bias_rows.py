@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-RAW, DECODED = "before coding", "decoded"
+RAW, SEARCHED = "before coding", "as searched"
+"""Both of a pair before coding; one before coding and the other decoded, as a photo is searched for."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrangersRow:
-    """Pairs of strangers within one group, by one feature (`RAW` or `DECODED`): mean similarity, the similarity that
+    """Pairs of strangers within one group, by one feature (`RAW` or `SEARCHED`): mean similarity, the similarity that
     one pair in 100 reaches, and shares of pairs taken for one person: at the verdict "match" where one face is
     compared and where 1,000 are, and at the common thresholds, which take 1 pair in 100 and 1 in 1,000 over all groups
     together. These have their standard errors, by leaving out each chip in turn."""
@@ -44,17 +45,17 @@ class PicturesRow:
 
 @dataclass(frozen=True, slots=True)
 class BiasResult:
-    """All rows, a group each (strangers: before coding, then decoded); the similarities from which on a pair is taken
-    for one person: at the verdict "match" of 1 face compared and of 1,000, and at each feature's common thresholds; the
-    page, the tables as CSV, and the model card's table as Markdown."""
+    """All rows, a group each (strangers: before coding, then as searched); the similarities from which on a pair is
+    taken for one person: at the verdict "match" of 1 face compared and of 1,000, and at each feature's common
+    thresholds; the page, the tables as CSV, and the model card's table as Markdown."""
 
     chips: int
     match_of_1_from: float
     match_of_1000_from: float
     raw_common_100_from: float
     raw_common_1000_from: float
-    decoded_common_100_from: float
-    decoded_common_1000_from: float
+    searched_common_100_from: float
+    searched_common_1000_from: float
     strangers: tuple[StrangersRow, ...]
     pictures: tuple[PicturesRow, ...]
     codec_id: str

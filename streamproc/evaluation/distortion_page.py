@@ -44,8 +44,8 @@ def write_distortion_page(
 def _notes(missing: str) -> tuple[str, ...]:
     notes = (
         "Rates are counted from payload bytes: of ours, base and enhancement with its header. The principal "
-        "components' is an ideal code length. PSNR and MS-SSIM are means over the pictures; MS-SSIM is drawn as "
-        "-10 log10(1 - x).",
+        "components are quantised so that these pictures take the base layer's bits. PSNR and MS-SSIM are means over "
+        "the pictures; MS-SSIM is drawn as -10 log10(1 - x).",
         "LFW here is the deep-funneled set: its faces are enlarged about twice to 256x256, soft, and easy to code.",
     )
     return (*notes, f"Not compared: {missing}.") if missing else notes

@@ -107,12 +107,12 @@ def entropy_bits(symbols: IntArray) -> float:
     return total
 
 
-def step_for(bits: float, quantised: Callable[[float], IntArray], low: float, high: float) -> float:
-    """The step between `low` and `high` with which training vectors cost `bits` (entropy), by bisection of its
-    logarithm."""
+def step_for(bits: float, cost: Callable[[float], float], low: float, high: float) -> float:
+    """The step between `low` and `high` that costs `bits`, by bisection of its logarithm; `cost` falls with the
+    step."""
     for _ in range(SEARCH_STEPS):
         middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if entropy_bits(quantised(middle)) > bits else (low, middle)
+        low, high = (middle, high) if cost(middle) > bits else (low, middle)
     return float(np.sqrt(low * high))
 
 
@@ -133,7 +133,7 @@ class ScalarCoder:
             vectors = np.linalg.eigh(np.cov(features, rowvar=False))[1]
             self._basis = vectors[:, ::-1][:, : min(KLT_DIMENSIONS, size)]
         moved = self._analyse(features)
-        self._step = step_for(self._bits, lambda step: _rounded(moved / step), 1e-4, 2.0)
+        self._step = step_for(self._bits, lambda step: entropy_bits(_rounded(moved / step)), 1e-4, 2.0)
         self._symbols = SymbolCoder(_rounded(moved / self._step))
 
     def encode(self, features: FloatArray) -> list[bytes]:

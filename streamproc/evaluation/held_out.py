@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.evaluation.coded_set import base_bits, identity_bits
+from streamproc.evaluation.coded_set import identity_bits
 from streamproc.evaluation.feature_coders import ScalarCoder
 from streamproc.evaluation.picture_methods import Ours, PictureMethod, PrincipalComponents
 from streamproc.evaluation.pictures import psnr
@@ -21,8 +21,6 @@ from streamproc.types import Array, FloatArray
 
 FACES = 500
 COMPONENT_SIZE = 64
-COMPONENT_FACES = 4000
-"""Training faces that the principal components are taken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,9 @@ def _pictures(data: TrainingFaces, codec: FaceCodec, count: int, progress: Progr
     rows = {"held out": np.flatnonzero(held & seen)[:count], "trained on": np.flatnonzero(~held & seen)[:count]}
     crops = data.crops[rows["held out"]]
     bases = codec.base.encode(crops, _raw(data, codec, rows["held out"]))
-    whole, identity = float(base_bits(codec, bases).mean()), float(identity_bits(codec, bases).mean())
-    training = data.crops[~held][:COMPONENT_FACES]
+    whole = 8 * float(np.mean([len(base) for base in bases]))
+    identity = float(identity_bits(codec, bases).mean())
+    training = data.crops[~held]
     methods: dict[str, PictureMethod] = {
         "base layer": Ours(codec, None),
         "components in all of the bits": PrincipalComponents(training, COMPONENT_SIZE, whole),
@@ -89,7 +88,9 @@ def _features(data: TrainingFaces, codec: FaceCodec) -> Iterator[FeatureRow]:
     yield FeatureRow("feature before coding", 32.0 * raw.shape[1], _tar(raw, identities))
     bases = codec.base.encode(data.crops[named], raw)
     bits = float(identity_bits(codec, bases).mean())
-    yield FeatureRow("identity of the base layer", bits, _tar(codec.features(bases), identities))
+    decoded = codec.features(bases)
+    yield FeatureRow("identity of the base layer", bits, _tar(decoded, identities))
+    yield FeatureRow("the same, searched with the feature before coding", bits, _tar(decoded, identities, raw))
     if not codec.shape.split:
         # Its feature's own training set would take the trunk ten minutes.
         return
@@ -104,5 +105,5 @@ def _raw(data: TrainingFaces, codec: FaceCodec, rows: Array) -> FloatArray:
     return data.features[rows] if codec.shape.split else codec.raw_features(data.crops[rows])
 
 
-def _tar(features: FloatArray, identities: npt.NDArray[np.int64]) -> float:
-    return accepted_share(*pair_similarities(features, identities))
+def _tar(features: FloatArray, identities: npt.NDArray[np.int64], asked: FloatArray | None = None) -> float:
+    return accepted_share(*pair_similarities(features, identities, asked))

@@ -32,13 +32,15 @@ class RatePoint:
 @dataclass(frozen=True, slots=True)
 class LfwResult:
     """The figures. Bytes are counted from payloads; `coder_excess_bytes` is the longest base payload's or enhancement's
-    lead over its ideal code length; `not_found` counts pictures cropped at LFW's mean place."""
+    lead over its ideal code length; `not_found` counts pictures cropped at LFW's mean place. `asked`: of a pair's
+    features the first is raw and the second decoded, as a photo is searched for."""
 
     images: int
     pairs: int
     not_found: int
     raw: Verification
     decoded: Verification
+    asked: Verification
     base_bytes_mean: float
     base_bytes_max: int
     base_bpp: float
@@ -57,12 +59,14 @@ def evaluate(images: LfwSet, pairs: LfwPairs, codec: FaceCodec, progress: Progre
     crops = images.crops(sampled(pairs.names, PICTURES))
     rates, excess = _rates(codec, crops, progress)
     lengths = np.array([len(base) for base in coded.bases])
+    decoded = codec.features(coded.bases)
     return LfwResult(
         images=count,
         pairs=len(pairs.same),
         not_found=missed,
         raw=pairs.verify(coded.raw),
-        decoded=pairs.verify(codec.features(coded.bases)),
+        decoded=pairs.verify(decoded),
+        asked=pairs.verify(decoded, coded.raw),
         base_bytes_mean=float(lengths.mean()),
         base_bytes_max=int(lengths.max()),
         base_bpp=float(lengths.mean() * 8 / CROP_SIZE**2),

@@ -40,8 +40,6 @@ CONVENTIONAL: dict[str, tuple[PictureCoder, ...]] = {
 }
 """Settings that span our rate points; those of the codecs as our enhancement layer are among them."""
 COMPONENT_SIZES = (32, 64)
-COMPONENT_FACES = 2000
-"""Training faces whose principal components are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ class Distortion:
             for coder in coders:
                 yield self._plan(own, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
         for size in COMPONENT_SIZES:
-            name = f"principal components of {size}x{size}"
+            name = f"principal components, {size}x{size}"
             yield PlannedRow(kept, f"{name} {bits:.2f} bits", partial(self._components, name, size, bits))
 
     def _plan(self, kept: KeptRows, name: str, setting: str, method: PictureMethod, also: str = "") -> PlannedRow:
@@ -147,9 +145,9 @@ class Distortion:
         return PlannedRow(kept, row, partial(self._row, name, setting, method))
 
     def _components(self, name: str, size: int, bits: float) -> DistortionRow:
-        training = load_faces(self.work / "faces", COMPONENT_FACES)
+        training = load_faces(self.work / "faces")
         crops = training.crops[~training.held_out()]
-        return self._row(name, "ideal code length", PrincipalComponents(crops, size, bits))
+        return self._row(name, f"{bits:.1f} bits", PrincipalComponents(crops, size, bits))
 
     def _row(self, name: str, setting: str, method: PictureMethod) -> DistortionRow:
         coded = method.code(self._crops)

@@ -71,7 +71,10 @@ def search(
     top: int = 10,
     now: datetime | None = None,
 ) -> SearchResult:
-    """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict; `feature` is decoded by `codec`.
+    """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict.
+
+    `feature` is of unit norm and was not coded: a question need not lose what storing costs (asymmetric distance
+    computation; Jegou et al. 2011).
 
     Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
     `feature` and the mean of its decoded features. `now` is the moment of asking, for the gaps: with it, a camera that

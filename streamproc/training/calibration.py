@@ -1,4 +1,4 @@
-"""Calibration: similarities of labelled faces to a likelihood ratio."""
+"""Calibration: similarities of labelled faces, one asked about and one archived, to a likelihood ratio."""
 
 from collections.abc import Iterable
 
@@ -16,15 +16,23 @@ GROUPED = "mebeauty"
 """The set whose names tell sex and ethnic group: <sex>_<group>_<name>."""
 
 
-def pair_similarities(features: FloatArray, identities: Array) -> tuple[FloatArray, FloatArray]:
+def pair_similarities(
+    features: FloatArray, identities: Array, asked: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """(similarities of pairs of one person, of pairs of two people): every pair of unit features (N, D) with known
-    identities (N,)."""
+    identities (N,); the one of a pair as it is in `asked` (N, D), where given."""
     known = identities != NO_IDENTITY
-    features, identities = features[known], identities[known]
-    rows, columns = np.triu_indices(len(features), 1)
-    similarity = (features @ features.T)[rows, columns]
+    similarity = _once((features if asked is None else asked)[known] @ features[known].T)
+    identities = identities[known]
+    rows, columns = np.triu_indices(len(identities), 1)
     same = identities[rows] == identities[columns]
     return similarity[same], similarity[~same]
+
+
+def _once(similarities: FloatArray) -> FloatArray:
+    """(P,) every pair once, of a matrix (N, N)."""
+    pairs: FloatArray = similarities[np.triu_indices(len(similarities), 1)]
+    return pairs
 
 
 def accepted_share(same: FloatArray, other: FloatArray, false_alarms: float = 1e-3) -> float:
@@ -33,12 +41,13 @@ def accepted_share(same: FloatArray, other: FloatArray, false_alarms: float = 1e
     return float((same > np.quantile(other, 1 - false_alarms)).mean())
 
 
-def strangers_alike(features: FloatArray, names: Array) -> list[FloatArray]:
-    """The similarities of every pair within one sex and ethnic group, a row a group: strangers as alike as the
-    population of one place may be, and harder to tell apart than any two people of the world."""
+def strangers_alike(features: FloatArray, names: Array, asked: FloatArray) -> list[FloatArray]:
+    """The similarities of every pair within one sex and ethnic group, a row a group, the one of a pair as it is in
+    `asked`: strangers as alike as the population of one place may be, and harder to tell apart than any two people of
+    the world."""
     kinds = np.array(["_".join(name.split("/")[1].split("_")[:2]) for name in names.tolist()])
-    groups = (features[kinds == kind] for kind in sorted(set(kinds.tolist())))
-    return [(g @ g.T)[np.triu_indices(len(g), 1)] for g in groups if len(g) >= MIN_GROUP]
+    groups = [kinds == kind for kind in sorted(set(kinds.tolist()))]
+    return [_once(asked[group] @ features[group].T) for group in groups if group.sum() >= MIN_GROUP]
 
 
 def calibrate(same: FloatArray, strangers: Iterable[FloatArray]) -> Calibration:

@@ -78,8 +78,8 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
     decoded = codec.features(bases)
     grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
     strangers = codec.features(codec.base.encode(data.crops[grouped], raw[grouped]))
-    same, other = pair_similarities(decoded, data.identities[labelled])
-    groups = strangers_alike(strangers, data.names[grouped])
+    same, other = pair_similarities(decoded, data.identities[labelled], raw[labelled])
+    groups = strangers_alike(strangers, data.names[grouped], raw[grouped])
     calibration = calibrate(same, groups)
     ninety_ninth = [float(np.quantile(group, 0.99)) for group in groups]
     save_weights(replace(weights, calibration=calibration), target)
@@ -88,7 +88,7 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
         "base_bytes_mean": float(np.mean(lengths)),
         "base_bytes_max": float(np.max(lengths)),
         "tar_raw_far_1e-3": accepted_share(*pair_similarities(raw[labelled], data.identities[labelled])),
-        "tar_decoded_far_1e-3": accepted_share(same, other),
+        "tar_asked_far_1e-3": accepted_share(same, other),
         # How alike 1 pair in 100 of strangers is, in the group where they are least and most alike.
         "strangers_p99_least": min(ninety_ninth),
         "strangers_p99_most": max(ninety_ninth),

@@ -16,7 +16,7 @@ from pipelines.samples import sample
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.errors import ConfigError, NotVideo, SourceNotFound
 from streamproc.evaluation import bias
-from streamproc.evaluation.bias_rows import DECODED, RAW, BiasResult
+from streamproc.evaluation.bias_rows import RAW, SEARCHED, BiasResult
 from streamproc.evaluation.utkface import (
     LANDMARKS,
     OWN,
@@ -111,7 +111,7 @@ def test_strangers_and_pictures_are_counted(little: LittleSet, tmp_path: Path) -
     result = measured(little, tmp_path)
     rows = {(row.group, row.feature): row for row in result.strangers}
     assert rows[SEVERAL, RAW].pairs == 15
-    for feature in (RAW, DECODED):
+    for feature in (RAW, SEARCHED):
         assert rows[ONE, feature].match_of_1 == 1
         assert rows[SEVERAL, feature].match_of_1 < 0.1
         assert rows[ONE, feature].mean > 0.8 > 0.4 > rows[SEVERAL, feature].mean

@@ -103,7 +103,7 @@ def test_the_group_that_looks_most_alike_sets_the_bar() -> None:
 def test_strangers_are_paired_within_their_group() -> None:
     features = people(100, 1, 0.5).features
     names = np.array([f"mebeauty/{'female' if i < 50 else 'male'}_asian_{i}.webp" for i in range(100)])
-    groups = strangers_alike(features, names)
+    groups = strangers_alike(features, names, features)
     assert [len(group) for group in groups] == [50 * 49 // 2] * 2
     assert groups[1][0] == pytest.approx(float(features[50] @ features[51]))
 
