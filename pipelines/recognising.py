@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from streamproc.faces.smear import unsmeared
-from streamproc.types import FloatArray, Image, Track
+from streamproc.faces.smear import restored, unsmeared
+from streamproc.types import FaceCrop, FloatArray, Image, Track
 
 ALIKE = 0.5
 """Similarity of two shots of a track from which on they count as one person: about 1 in 1,000 pairs of strangers reach
@@ -16,18 +16,31 @@ it (`bench best-shot`)."""
 class Recogniser(Protocol):
     """What it needs of `streamproc.codec.face_codec.FaceCodec`."""
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether features are the pretrained trunk's, as `restored` wants them."""
+        ...
+
     def raw_features(self, crops: Image, /) -> FloatArray:
         """Who (N, 256, 256, 3) uint8 RGB are: (N, D) float32 of unit norm."""
         ...
 
 
 def features_of(codec: Recogniser, tracks: Sequence[Track], unsmear: bool) -> FloatArray:
-    """(N, D) for the N shots of all `tracks` together, one at least, in their order; `unsmear`: motion smear is taken
-    back first."""
+    """(N, D) for the N shots of all `tracks` together, one at least, in their order; `unsmear`: as if none were smeared
+    by motion."""
     shots = [shot for track in tracks for shot in track.shots]
-    pictures = [unsmeared(shot.image, shot.heading) if unsmear else shot.image for shot in shots]
+    pictures, shares = zip(*(_still(shot, unsmear) for shot in shots), strict=True)
+    features = codec.raw_features(np.stack(pictures))
+    if codec.pretrained and any(shares):
+        widths = np.array([shot.detection.box[2] - shot.detection.box[0] for shot in shots], np.float32)
+        features = restored(features, np.array(shares, np.float32), np.maximum(widths, 1))
     ends = np.cumsum([len(track.shots) for track in tracks])[:-1]
-    return np.concatenate([shared(own) for own in np.split(codec.raw_features(np.stack(pictures)), ends)])
+    return np.concatenate([shared(own) for own in np.split(features, ends)])
+
+
+def _still(shot: FaceCrop, unsmear: bool) -> tuple[Image, float]:
+    return unsmeared(shot.image, shot.heading) if unsmear else (shot.image, 0.0)
 
 
 def shared(features: FloatArray) -> FloatArray:

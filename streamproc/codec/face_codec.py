@@ -43,6 +43,8 @@ class FaceCodec:
         self._written = self.enhancement if enhancement == "learned" else ConventionalLayer(RATE_POINTS[enhancement])
         self.trunk_id: str = weights.trunk
         self.shape = weights.shape
+        self.pretrained = weights.shape.split
+        """Whether raw features are the pretrained trunk's own, unchanged."""
         self._weights = weights
 
     @classmethod

@@ -3,7 +3,8 @@
 A picture smeared over a length L is the sharp one times sinc(L f) in frequency, along the way (f cycles a pixel): what
 is missing along the way and there across it tells L, with a small net (`streamproc.training.smear`) in place of a
 formula, for faces, noise and compression bend the spectrum too. Given L it is taken back by Wiener's filter. Nothing is
-made up: frequencies that the smear or the noise took stay low.
+made up: frequencies that the smear or the noise took stay low. What a feature net makes of such a crop is moved to what
+it would have made of the sharp one, as far as a linear map can tell that from how much was smeared.
 """
 
 from functools import cache
@@ -26,6 +27,8 @@ MARGIN = 32
 BANDS = 64
 """Frequencies looked at along the way, and as many across it."""
 WEIGHTS = "smear.safetensors"
+USUAL_WIDTH = 60.0
+"""Pixels that a face is wide in a camera's picture: what other widths are reckoned against."""
 
 
 def smear(crop: Image, heading: float) -> float:
@@ -38,11 +41,33 @@ def smear(crop: Image, heading: float) -> float:
     return max(0.0, float((net["4.weight"] @ value + net["4.bias"])[0]))
 
 
-def unsmeared(crop: Image, heading: float | None) -> Image:
-    """The crop as if the face had stood still: (256, 256, 3) uint8 RGB; itself where it hardly moved, or nobody knows
-    along which `heading`."""
+def unsmeared(crop: Image, heading: float | None) -> tuple[Image, float]:
+    """The crop as if the face had stood still, (256, 256, 3) uint8 RGB, and the share of the face's width that was
+    taken back; itself and 0 where it hardly moved, or nobody knows along which `heading`."""
     share = 0.0 if heading is None else smear(crop, heading)
-    return crop if heading is None or share < LEAST else taken_back(crop, share, heading)
+    return (crop, 0.0) if heading is None or share < LEAST else (taken_back(crop, share, heading), share)
+
+
+def restored(features: FloatArray, shares: FloatArray, widths: FloatArray) -> FloatArray:
+    """(N, 128) of unit norm: what the pretrained trunk would have told of sharp faces, by its features (N, 128) of
+    crops out of which smears over `shares` (N,) of a face's width were taken back (0: the feature stays), of faces
+    `widths` (N,) pixels wide in the camera's picture.
+
+    The linear least-squares estimate (ridge regression) of the sharp face's feature, its matrix depending on both.
+    """
+    told = known(features, shares, widths) @ weights()["restoring"].astype(np.float32)
+    told /= np.linalg.norm(told, axis=1, keepdims=True)
+    found: FloatArray = np.where(shares[:, None] > 0, told, features).astype(np.float32)
+    return found
+
+
+def known(features: FloatArray, shares: FloatArray, widths: FloatArray) -> FloatArray:
+    """(N, 645): features, alone and times each of four terms of shares and widths, those terms, and 1."""
+    wide = np.log(widths / USUAL_WIDTH)
+    terms = np.stack([2 * shares, 4 * shares**2, wide, 2 * shares * wide], axis=1).astype(np.float32)
+    products = (features[:, None] * terms[:, :, None]).reshape(len(features), -1)
+    told: FloatArray = np.concatenate([features, products, terms, np.ones_like(terms[:, :1])], axis=1)
+    return told
 
 
 def taken_back(crop: Image, share: float, heading: float) -> Image:

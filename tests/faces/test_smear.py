@@ -56,19 +56,33 @@ def likeness(codec: FaceCodec, crops: Image, others: list[Image]) -> FloatArray:
 def test_a_smear_is_taken_back(crops: Image, codec: FaceCodec, degrees: float) -> None:
     heading = float(np.radians(degrees))
     smeared = [moved(crop, 0.25, degrees) for crop in crops]
-    cleared = [smear.unsmeared(crop, heading) for crop in smeared]
+    cleared = [smear.unsmeared(crop, heading)[0] for crop in smeared]
     before, after = likeness(codec, crops, smeared), likeness(codec, crops, cleared)
     assert after.mean() > before.mean() + 0.15
     assert (psnr(crops, np.stack(cleared)) > psnr(crops, np.stack(smeared))).all()
 
 
+def test_a_smeared_feature_is_moved_towards_the_sharp_one(crops: Image, codec: FaceCodec) -> None:
+    smeared = [moved(crop, 0.3, 0) for crop in crops]
+    cleared, shares = zip(*(smear.unsmeared(crop, 0.0) for crop in smeared), strict=True)
+    widths = np.full(len(crops), 60, np.float32)
+    sharp, taken = codec.raw_features(crops), codec.raw_features(np.stack(cleared))
+    restored = smear.restored(taken, np.array(shares, np.float32), widths)
+    assert restored.dtype == np.float32
+    assert np.linalg.norm(restored, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (restored * sharp).sum(axis=1).mean() > (taken * sharp).sum(axis=1).mean() + 0.02
+    assert (smear.restored(taken, np.zeros(len(crops), np.float32), widths) == taken).all()
+
+
 def test_what_hardly_moved_stays_as_it_is(crops: Image) -> None:
     for crop in crops:
-        assert smear.unsmeared(crop, 0.0) is crop
-        assert smear.unsmeared(crop, None) is crop
+        for heading in (0.0, None):
+            still, share = smear.unsmeared(crop, heading)
+            assert still is crop
+            assert share == 0
     for flat in (np.zeros_like(crops[0]), np.full_like(crops[0], 255)):
         assert smear.taken_back(flat, 0.4, 0.0) == pytest.approx(flat)
-        assert smear.unsmeared(flat, 1.0).shape == flat.shape
+        assert smear.unsmeared(flat, 1.0)[0].shape == flat.shape
 
 
 def test_the_filter_is_a_mean_along_the_way() -> None:
@@ -84,7 +98,7 @@ def test_the_filter_is_a_mean_along_the_way() -> None:
 
 def test_what_training_smears_is_told_as_such(crops: Image) -> None:
     rng = np.random.default_rng(2)
-    told = [smear.smear(degraded(crop, 0.3, 0.2, rng), 0.2) for crop in crops]
+    told = [smear.smear(degraded(crop, 0.3, 0.2, 80.0, rng), 0.2) for crop in crops]
     assert np.median(told) == pytest.approx(0.3, abs=0.06)
-    still = [smear.smear(degraded(crop, 0.0, 0.2, rng), 0.2) for crop in crops]
+    still = [smear.smear(degraded(crop, 0.0, 0.2, 80.0, rng), 0.2) for crop in crops]
     assert max(still) < smear.LEAST

@@ -30,6 +30,7 @@ class ThumbCodec:
 
     codec_id: str = "thumbs"
     profile: str = "fake"
+    pretrained: bool = False
     calibration: Scale = field(default_factory=Scale)
 
     def raw_features(self, crops: Image) -> FloatArray:

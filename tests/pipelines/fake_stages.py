@@ -46,6 +46,7 @@ class FakeCodec:
 
     codec_id: str = CODEC_ID
     profile: str = "fake"
+    pretrained: bool = False
 
     def raw_features(self, crops: Image) -> FloatArray:
         return np.ones((len(crops), 1), np.float32)
