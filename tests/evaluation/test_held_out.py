@@ -61,10 +61,12 @@ def test_trained_and_held_out_faces_are_told_apart(
     bases = little.codec.base.encode(data.crops[rows], data.features[rows])
     assert result.pictures[0].bits == pytest.approx(8 * np.mean([len(base) for base in bases]))
     assert all(10 < row.psnr < 60 for row in result.pictures)
-    raw, coded, klt = result.features
+    raw, coded, asked, klt = result.features
     assert raw.tar == 1
     assert raw.bits == 4096
     assert coded.bits < 0.6 * result.pictures[0].bits
+    assert asked.bits == coded.bits
+    assert coded.tar <= asked.tar <= 1
     assert klt.method == "Karhunen-Loeve transform"
     assert 0 <= klt.tar <= 1
 

@@ -64,8 +64,8 @@ class Plain:
     codec_id: str = "plain"
     calibration: Certain = field(default_factory=Certain)
 
-    def encode(self, crops: Image, quality: int | None) -> list[FaceCode]:
-        return [_code(1, 0)] * len(crops)
+    def raw_features(self, crops: Image) -> FloatArray:
+        return np.array([[1, 0]] * len(crops), np.float32)
 
     def features(self, base: Sequence[bytes]) -> FloatArray:
         return np.frombuffer(b"".join(base), np.float32).reshape(len(base), 2)
@@ -148,7 +148,7 @@ def test_cameras_asked_about(site: Path) -> None:
 
 
 def test_a_match_has_its_gaps_too(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Plain, "encode", lambda self, crops, quality: [_code(0, 1)])
+    monkeypatch.setattr(Plain, "raw_features", lambda self, crops: np.array([[0, 1]], np.float32))
     said = _say(site, "search")
     assert said.startswith("Match: seen by X")
     assert "blind" not in said
