@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from streamproc.config import cache_dir
 from streamproc.errors import ConfigError
 from streamproc.types import Array
@@ -60,11 +62,14 @@ def pick_device(name: str) -> str:
     return name
 
 
-def load_net(key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInput], device: str) -> Net:
+def load_net(
+    key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInput], device: str, at_once: int = 4
+) -> Net:
     """The net of the module that `build` makes, on `device` ("cpu", "cuda").
 
     `key` names what the net is made from (a file name without a suffix, with a hash of the weights): under it the
-    converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are passed on.
+    converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are passed on. A CPU
+    takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no quicker.
     """
     if device != "cpu":
         return _TorchNet(build(), device)
@@ -74,7 +79,9 @@ def load_net(key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInp
     with suppress(OSError):
         kept = _kept(path)
         if kept is not None:
-            return _CpuNet(openvino, openvino.Core().read_model(*kept))
+            description, weights = kept
+            shared = openvino.Tensor(weights, shared_memory=True)
+            return _CpuNet(openvino, openvino.Core().read_model(description, shared), at_once, weights)
     model = _convert(openvino, build(), inputs)
     # A disk that is full is a RuntimeError of OpenVINO's.
     with suppress(OSError, RuntimeError):
@@ -82,7 +89,7 @@ def load_net(key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInp
         # Read back even now, so that this process rounds as all later ones do; that fails where the weights were cut.
         model = openvino.Core().read_model(*written)
         _keep(path, *written)
-    return _CpuNet(openvino, model)
+    return _CpuNet(openvino, model, at_once)
 
 
 def kept_path(key: str) -> Path:
@@ -94,7 +101,9 @@ def kept_path(key: str) -> Path:
 class _CpuNet:
     """A net compiled by OpenVINO."""
 
-    def __init__(self, openvino: ModuleType, model: Any) -> None:
+    def __init__(self, openvino: ModuleType, model: Any, at_once: int, weights: Array | None = None) -> None:
+        """`weights`: memory that the model may point into."""
+        self._at_once, self._weights = at_once, weights
         # bfloat16, which it would choose where the CPU has it, changes codes; a pinned thread shares its core with that
         # of another process.
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
@@ -105,7 +114,24 @@ class _CpuNet:
 
     def __call__(self, *inputs: Array) -> tuple[Array, ...]:
         """Every output for every input."""
-        return tuple(self._request.infer(list(inputs), share_inputs=True).to_tuple())
+        parts = [self._outputs([rows[part] for rows in inputs]) for part in _parts(len(inputs[0]), self._at_once)]
+        return parts[0] if len(parts) == 1 else tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def _outputs(self, inputs: list[Array]) -> tuple[Array, ...]:
+        return tuple(self._request.infer(inputs, share_inputs=True).to_tuple())
+
+
+def _parts(rows: int, at_once: int) -> list[slice]:
+    """`rows` in parts of `at_once` and, for the rest, of ever lower powers of four: each other number of rows costs a
+    net as much to make ready for as several faces do to code."""
+    parts: list[slice] = []
+    done = 0
+    while done < rows or not parts:
+        while at_once > max(1, rows - done):
+            at_once //= 4
+        parts.append(slice(done, done + at_once))
+        done += at_once
+    return parts
 
 
 class _TorchNet:
@@ -166,11 +192,17 @@ def _keep(path: Path, description: bytes, weights: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _kept(path: Path) -> tuple[bytes, bytes] | None:
-    """Description and weights of the net kept at `path`; None for a damaged one. Raises OSError where there is none."""
-    data = memoryview(path.read_bytes())
-    content = data[_DIGEST:]
-    if len(content) < _LENGTH or hashlib.sha256(content).digest() != data[:_DIGEST]:
+def _kept(path: Path) -> tuple[bytes, Array] | None:
+    """Description and weights of the net kept at `path`; None for a damaged one. Raises OSError where there is none.
+
+    The weights stay in the file until they are needed, and processes share them.
+    """
+    if path.stat().st_size < _DIGEST + _LENGTH:
         return None
-    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
-    return bytes(content[_LENGTH:end]), bytes(content[end:])
+    # Copy on write: OpenVINO takes no memory that cannot be written to.
+    data = np.memmap(path, np.uint8, "c")
+    content = data[_DIGEST:]
+    if hashlib.sha256(content.data).digest() != data[:_DIGEST].tobytes():
+        return None
+    end = _LENGTH + int.from_bytes(content[:_LENGTH].tobytes(), "little")
+    return content[_LENGTH:end].tobytes(), content[end:]

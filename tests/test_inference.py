@@ -68,6 +68,18 @@ def test_openvino_and_torch_agree_and_the_net_is_kept(cache: Path) -> None:
     assert [path.name for path in (cache / "nets").iterdir()] == [kept_path("sum").name], "nothing else is left"
 
 
+def test_a_cpu_sees_a_batch_in_parts_and_answers_for_every_row_in_order(cache: Path) -> None:
+    whole, parts = (load_net("sum", Sum, INPUTS, "cpu", at_once) for at_once in (64, 4))
+    assert [part.stop - part.start for part in inference._parts(27, 16)] == [16, 4, 4, 1, 1, 1]
+    rng = np.random.default_rng(0)
+    for rows in (0, 1, 3, 4, 5, 27):
+        pictures, vectors = rng.integers(0, 256, (rows, 9, 7, 3), np.uint8), rng.random((rows, 3), np.float32)
+        cut = parts(pictures, vectors)
+        assert [array.shape for array in cut] == [(rows, 3, 7, 5), (rows, 3)]
+        for a, b in zip(whole(pictures, vectors), cut, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
 def test_a_damaged_net_is_made_again(cache: Path, damage: str) -> None:
     builds: list[int] = []

@@ -35,6 +35,7 @@ CHUNK = 256
 """Crops that a net sees at once: more bring nothing but memory."""
 _SIDES = {"pnet": 48, "rnet": 24, "onet": 48}
 _FREE = {"pnet": (0, 1, 2), "rnet": (0,), "onet": (0,)}
+_AT_ONCE = {"pnet": 1, "rnet": 64, "onet": 16}
 
 IntArray = npt.NDArray[np.intp]
 
@@ -76,7 +77,7 @@ def load_stage(name: str, device: str) -> Net:
         return stage(name)
 
     key = f"mtcnn-{name}-1-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
-    return load_net(key, build, [NetInput((2, side, side, 3), _FREE[name])], device)
+    return load_net(key, build, [NetInput((2, side, side, 3), _FREE[name])], device, _AT_ONCE[name])
 
 
 def weights_path(name: str) -> Path:
