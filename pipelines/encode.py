@@ -1,6 +1,7 @@
 """The coding stage: one process, from tracks to coded tracks."""
 
 import hashlib
+import os
 import zlib
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -19,6 +20,8 @@ from streamproc.types import CROP_SIZE, CodedFace, CodedTrack, FaceCode, FaceCro
 
 WAITING = 64
 """Messages that may wait; a track is about 0.6 MB."""
+NICENESS = 5
+"""Its nets are not needed before the first track ends: until then reading and searching go first."""
 
 
 class Coder(Recogniser, Protocol):
@@ -43,6 +46,7 @@ def run(
     control: Control, connection: Connection, outbox: Connection, settings: EncodeSettings, crops: Path | None
 ) -> None:
     """Loads the codec, then codes tracks for ever; they may come in meanwhile."""
+    os.nice(NICENESS)
     inbox = Inbox(connection, WAITING)
     from streamproc.codec.face_codec import FaceCodec
 
