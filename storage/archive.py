@@ -104,8 +104,15 @@ class Archive:
         Raises UnknownRecord for a source or a codec that is not there, CorruptCode for a base layer that does not match
         its checksum, ArchiveFull when there is no room; in each case nothing is written.
         """
+        (added,) = self.add_tracks(source_id, [track])
+        return added
+
+    def add_tracks(self, source_id: str, tracks: Sequence[CodedTrack]) -> list[TrackAdded]:
+        """What became of each: as `add_track`, all in one transaction. ValueError where two have one ordinal."""
+        if len({track.ordinal for track in tracks}) < len(tracks):
+            raise ValueError("two of the tracks have the same ordinal: give each its own")
         with self._writing() as connection:
-            return writing.add_track(connection, source_id, track)
+            return writing.add_tracks(connection, source_id, tracks)
 
     def finish_source(self, source_id: str, result: SourceResult) -> None:
         """Nothing; the source is complete with this result, and holds the tracks of its last generation alone."""

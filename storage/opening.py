@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from storage.sqlite import connect, explained, keep_write_ahead_log, locate, require_place
 from streamproc.errors import ArchiveError, ArchiveNotFound
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision of the schema."""
 
 
@@ -51,7 +51,7 @@ def noted_revision(connection: Connection, path: Path) -> str | None:
     if not tables:
         return None
     revision: str | None = None
-    if {"alembic_version", "base_layers"} <= set(tables):
+    if {"alembic_version", "enhancement_layers"} <= set(tables):
         revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if revision is None:
         raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
