@@ -14,10 +14,11 @@ from types import TracebackType
 
 from sqlalchemy import Connection, Engine
 
-from storage import ledger, reading, retention, writing
+from storage import feed, ledger, reading, retention, writing
+from storage.feed import FaceChanges, FeedPosition
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
-from storage.sqlite import explained, file_bytes
+from storage.sqlite import explained, file_bytes, shrink
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
@@ -126,9 +127,17 @@ class Archive:
         other, with all that belongs to them; None: nothing of the kind.
 
         A step is one small transaction, so that others can write between two. Whoever is killed between them begins
-        again. Search needs none of the pictures. The file does not shrink, the room is used again.
+        again. Search needs none of the pictures. The room is used again; `shrink` gives it back.
         """
         return retention.clear(self._writing, pictures_before, faces_before)
+
+    def shrink(self, most: int) -> int:
+        """The bytes of free room that the file gives back, `most` at most, of this order; 0: there is none.
+
+        A megabyte takes milliseconds, in which nobody else writes.
+        """
+        with self._writing() as connection:
+            return shrink(connection, most)
 
     def forget_hidden(self, camera: str, before: datetime) -> Removed:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
@@ -232,6 +241,37 @@ class Archive:
         """What the archive holds, counted now; its gaps as `gaps` tells them."""
         with self._reading() as connection:
             return reading.info(connection, file_bytes(self._path), ledger.gaps(connection, (), None, None, now))
+
+    # For indexes kept beside it
+
+    def beginning(self) -> FeedPosition:
+        """The position before the archive's first face."""
+        with self._reading() as connection:
+            return feed.beginning(connection)
+
+    def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
+        """The faces that this codec wrote after that position, and what was removed after it, `limit` of each at most.
+
+        Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
+        not see is forgotten: begin anew.
+        """
+        with self._reading() as connection:
+            return feed.face_changes(connection, codec_id, after, limit)
+
+    def camera_keys(self, cameras: Sequence[str] = ()) -> tuple[int, ...] | None:
+        """The keys of the cameras; where none is named, of all that are not hidden, None where none is.
+
+        UnknownRecord for a camera that is not there, naming those that are.
+        """
+        with self._reading() as connection:
+            return reading.camera_keys(connection, cameras)
+
+    def base_layers_of_tracks(
+        self, codec_id: str, tracks: Sequence[int], since: datetime | None = None, until: datetime | None = None
+    ) -> BaseLayers:
+        """As `base_layers`, of the tracks of these keys alone; those that are gone are passed over."""
+        with self._reading() as connection:
+            return reading.base_layers_of_tracks(connection, codec_id, tracks, since, until)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

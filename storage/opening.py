@@ -1,11 +1,12 @@
 """Bringing a database file to today's schema, or saying why it is no archive."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from storage.sqlite import connect, explained, keep_write_ahead_log, locate, require_place
-from streamproc.errors import ArchiveError, ArchiveNotFound
+from storage.sqlite import connect, explained, keep_write_ahead_log, locate, repack, require_place
+from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
 HEAD = "0004"
 """The newest revision of the schema."""
@@ -42,6 +43,9 @@ def _bring_up_to_date(engine: Engine, path: Path, create: bool) -> None:
         require_known(revision, path)
     keep_write_ahead_log(engine)
     upgrade(engine)
+    if revision is not None:
+        with suppress(ArchiveFull), explained(path):  # it is as good an archive without
+            repack(engine)
 
 
 def noted_revision(connection: Connection, path: Path) -> str | None:

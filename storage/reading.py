@@ -57,29 +57,54 @@ def base_layers(
     connection: Connection, codec_id: str, cameras: Sequence[str], since: datetime | None, until: datetime | None
 ) -> BaseLayers:
     """Every base layer of the codec, seen by the cameras, since <= time < until."""
+    asked = _captured(since, until) + of_cameras(connection, cameras, Track.camera_key)
+    rows = connection.execute(_LAYERS.where(Codec.id == codec_id, *asked).order_by(Face.key)).all()
+    return _base_layers(rows, other_codec(connection, codec_id, cameras, since, until))
+
+
+def other_codec(
+    connection: Connection, codec_id: str, cameras: Sequence[str], since: datetime | None, until: datetime | None
+) -> int:
+    """How many faces that the cameras saw, since <= time < until, other codecs wrote."""
+    others = list(connection.execute(select(Codec.key).where(Codec.id != codec_id)).scalars())
+    if not others:
+        return 0
+    asked = _captured(since, until) + of_cameras(connection, cameras, Track.camera_key)
+    count = select(func.count()).select_from(Face).where(Face.codec_key.in_(others))
+    return connection.execute(count.join(Track).where(*asked) if asked else count).scalar_one()
+
+
+def base_layers_of_tracks(
+    connection: Connection, codec_id: str, tracks: Sequence[int], since: datetime | None, until: datetime | None
+) -> BaseLayers:
+    """The base layers of the codec of these tracks, by key, since <= time < until."""
+    question = _LAYERS.where(Codec.id == codec_id, *_captured(since, until)).order_by(Face.key)
+    rows: list[Row[str, int, int, bytes, int]] = []
+    for some in _some(tracks):
+        rows += connection.execute(question.where(Face.track_key.in_(some)))
+    return _base_layers(rows, 0)
+
+
+_LAYERS = (
+    select(Source.id, Track.ordinal, Face.rank, Face.payload, Face.checksum)
+    .join_from(Face, Track)
+    .join(Source)
+    .join(Codec, Codec.key == Face.codec_key)
+)
+
+
+def _captured(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
     asked = [] if since is None else [captured_at() >= since]
-    asked += [] if until is None else [captured_at() < until]
-    asked += of_cameras(connection, cameras, Track.camera_key)
-    codec_key = connection.execute(select(Codec.key).where(Codec.id == codec_id)).scalar_one_or_none()
-    layers = (
-        select(Source.id, Track.ordinal, Face.rank, Face.payload, Face.checksum)
-        .join_from(Face, Track)
-        .join(Source)
-        .where(Face.codec_key == codec_key, *asked)
-        .order_by(Face.key)
-    )
-    rows = [] if codec_key is None else connection.execute(layers).all()
-    others = select(func.count()).select_from(Face)
-    if codec_key is not None:
-        others = others.where(Face.codec_key != codec_key)
-    if asked:
-        others = others.join(Track).where(*asked)
+    return asked if until is None else [*asked, captured_at() < until]
+
+
+def _base_layers(rows: Sequence[Row[str, int, int, bytes, int]], other_codec: int) -> BaseLayers:
     return BaseLayers(
         tuple(face_id(source, ordinal, rank) for source, ordinal, rank, _, _ in rows),
         tuple(track_id(source, ordinal) for source, ordinal, _, _, _ in rows),
         tuple(row.payload for row in rows),
         tuple(row.checksum % 2**32 for row in rows),
-        connection.execute(others).scalar_one(),
+        other_codec,
     )
 
 
@@ -100,7 +125,7 @@ def face_keys(connection: Connection, face_ids: Sequence[str]) -> dict[str, int]
     sources: dict[str, int] = {}
     for some in _some(ids):
         rows = connection.execute(select(Source.id, Source.key).where(Source.id.in_(some)))
-        sources |= {source_id: key for source_id, key in rows}
+        sources.update(row.tuple() for row in rows)
     asked = {
         (sources[place.source_id], place.ordinal, place.rank): name
         for name, place in places.items()
@@ -212,6 +237,7 @@ def tracks(
         .where(*asked)
         .order_by(Track.started_at, Source.id, Track.ordinal)
     )
+    rows = connection.execute(question)
     return [
         TrackRecord(
             track_id(source_id, ordinal),
@@ -224,9 +250,7 @@ def tracks(
             identity_id,
             tuple(face_id(source_id, ordinal, rank) for rank in ranks[key]),
         )
-        for key, ordinal, camera, source, source_id, started_at, ended_at, detections, identity_id in connection.execute(
-            question
-        )
+        for key, ordinal, camera, source, source_id, started_at, ended_at, detections, identity_id in rows
     ]
 
 
@@ -270,19 +294,36 @@ def _payload_bytes(connection: Connection, payload: InstrumentedAttribute[bytes]
     return int(connection.execute(payloads).scalar_one()) - int(connection.execute(hidden).scalar_one())
 
 
+def camera_keys(connection: Connection, cameras: Sequence[str]) -> tuple[int, ...] | None:
+    """The keys of the cameras, or, where none is named, of all that are not hidden, None where none is;
+    UnknownRecord."""
+    rows = _cameras(connection)
+    if not cameras:
+        return tuple(row.key for row in rows if not row.hidden) if any(row.hidden for row in rows) else None
+    return tuple(_named(rows, cameras))
+
+
 def of_cameras(connection: Connection, cameras: Sequence[str], column: Any) -> list[ColumnElement[bool]]:
     """The condition that `column` is one of the cameras' keys, or, where no camera is named, no hidden one's, if there
     are such; UnknownRecord."""
-    rows = connection.execute(select(Camera.name, Camera.key, Camera.hidden).order_by(Camera.name)).all()
+    rows = _cameras(connection)
     if not cameras:
         hidden = [row.key for row in rows if row.hidden]
         return [column.not_in(hidden)] if hidden else []
+    return [column.in_(_named(rows, cameras))]
+
+
+def _cameras(connection: Connection) -> Sequence[Row[str, int, bool]]:
+    return connection.execute(select(Camera.name, Camera.key, Camera.hidden).order_by(Camera.name)).all()
+
+
+def _named(rows: Sequence[Row[str, int, bool]], cameras: Sequence[str]) -> list[int]:
     known = {row.name: row.key for row in rows}
     for name in cameras:
         if name not in known:
             names = ", ".join(row.name for row in rows if not row.hidden) or "none yet"
             raise UnknownRecord(f"The archive has no camera '{name}': its cameras are {names}.")
-    return [column.in_([known[name] for name in cameras])]
+    return [known[name] for name in cameras]
 
 
 def _some(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

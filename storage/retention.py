@@ -1,7 +1,6 @@
 """What goes when its time is over, in steps so small that the writing of new faces waits for none of them.
 
-Deleted rows leave free pages in the file, which new rows fill again; the file itself does not shrink: that would take
-a lock on the archive for as long as all of it is written anew.
+Deleted rows leave free pages in the file, which new rows fill again, or which it gives back in small steps, too.
 """
 
 from collections.abc import Callable, Iterator
@@ -102,7 +101,7 @@ def _count(connection: Connection, tracks: ColumnElement[bool]) -> Removed:
     return Removed(pictures, count, faces, int(base) + size)
 
 
-def _pictures(connection: Connection, faces: Select[tuple[int]]) -> tuple[int, int]:
+def _pictures(connection: Connection, faces: Select[int]) -> tuple[int, int]:
     """How many enhancement layers the faces have, and of how many bytes."""
     question = select(func.count(), func.coalesce(func.sum(func.length(EnhancementBlob.payload)), 0))
     held = question.join_from(EnhancementLayer, EnhancementBlob).where(EnhancementLayer.face_key.in_(faces))

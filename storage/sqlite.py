@@ -102,12 +102,37 @@ def connect(path: Path) -> Engine:
 
 
 def keep_write_ahead_log(engine: Engine) -> None:
-    """Nothing; the file uses a write-ahead log from now on, for everyone (SQLite does not do this in a transaction)."""
+    """Nothing; the file uses a write-ahead log from now on, for everyone (SQLite does not do this in a transaction).
+
+    One that is still empty will give back the room of what is removed, when asked to (`shrink`).
+    """
     connection = engine.raw_connection()
     try:
+        connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.cursor().execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
+
+
+def repack(engine: Engine) -> None:
+    """Nothing; the file is written anew without its free room, which it can give back in steps from now on.
+
+    It takes as much room again meanwhile.
+    """
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.cursor().execute("VACUUM")
+    finally:
+        connection.close()
+
+
+def shrink(connection: Connection, most: int) -> int:
+    """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
+    page = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({max(most // page, 1)})").all()
+    return int(page * (free - connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()))
 
 
 @contextmanager

@@ -18,6 +18,7 @@
     |   +-- ArchiveNotFound   no archive is there, or the database is unreachable
     |   +-- ArchiveFull       the disk or the database has no room left
     |   +-- UnknownRecord     no such face, track or camera
+    |   +-- FeedLost          what is kept beside the archive cannot follow it any more: it is made anew
     +-- MissingLibrary        a library that only some work needs is not installed
     +-- PipelineError         a stage of the pipeline failed
 
@@ -95,6 +96,10 @@ class ArchiveFull(ArchiveError):
 
 class UnknownRecord(ArchiveError):
     """No such face, track or camera in the archive."""
+
+
+class FeedLost(ArchiveError):
+    """What is kept beside the archive cannot follow it any more; it can be made anew from it."""
 
 
 class MissingLibrary(StreamprocError):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -50,10 +49,10 @@ def test_the_migrated_schema_is_the_described_one(tmp_path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
-def test_faces_tracks_and_gaps_are_indexed_by_camera_and_time(tmp_path: Path) -> None:
+def test_tracks_and_gaps_are_indexed_by_camera_and_time(tmp_path: Path) -> None:
     Archive.open(str(tmp_path / "a.db"), create=True).close()
     connection = sqlite3.connect(tmp_path / "a.db")
-    for table, column in (("faces", "time"), ("tracks", "started_at"), ("gaps", "began_at")):
+    for table, column in (("tracks", "started_at"), ("gaps", "began_at")):
         question = f"EXPLAIN QUERY PLAN SELECT key FROM {table} WHERE camera_key = 1 AND {column} > 0"
         plan = " ".join(str(row) for row in connection.execute(question))
         assert f"ix_{table}_camera_key_{column}" in plan
@@ -146,24 +145,6 @@ def test_a_migration_killed_half_way_leaves_the_old_archive(tmp_path: Path, monk
         assert list(connection.iterdump()) == before
     with Archive.open(str(path)) as archive:
         assert (archive.info().faces, archive.info().gaps) == (12, ())
-
-
-def test_the_ledger_can_be_taken_back(tmp_path: Path) -> None:
-    """Down to 0001 and up again: what 0001 knew of stays."""
-    path = tmp_path / "old.db"
-    old_archive(path)
-    with closing(sqlite3.connect(path)) as connection:
-        before = list(connection.iterdump())
-    Archive.open(str(path)).close()
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
-    engine.dispose()
-    with closing(sqlite3.connect(path)) as connection:
-        assert list(connection.iterdump()) == before
 
 
 def test_the_newest_revision_is_the_one_that_openers_look_for() -> None:

@@ -1,7 +1,7 @@
 """0004: faces in some 100 bytes, pictures by content, a list of what was removed, the archive's own name.
 
-Faces keep their keys and their names; a box is rounded to a quarter of a pixel, confidence and quality to a 255th. Their
-stream time goes: the moment in microseconds tells it, for ticks are longer.
+Faces keep their keys and their names; a box is rounded to a quarter of a pixel, confidence and quality to a 255th.
+Their stream time goes: the moment in microseconds tells it, for ticks are longer.
 """
 
 import hashlib
@@ -49,8 +49,8 @@ def upgrade() -> None:
     _tables()
     connection.exec_driver_sql("INSERT INTO archives (id) VALUES (?)", (uuid.uuid4().hex,))
     connection.exec_driver_sql(
-        'INSERT INTO tracks SELECT "key", source_key, camera_key, ordinal, generation, started_at, ended_at, detections, '
-        "identity_id FROM old_tracks"
+        'INSERT INTO tracks SELECT "key", source_key, camera_key, ordinal, generation, started_at, ended_at, '
+        "detections, identity_id FROM old_tracks"
     )
     for rows in _pages(connection, _FACES):
         connection.exec_driver_sql("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [_face(row) for row in rows])
@@ -67,8 +67,8 @@ def upgrade() -> None:
 
 
 _FACES = """
-SELECT f."key", f.track_key, f.rank, f.time - t.started_at, f.x0, f.y0, f.x1, f.y1, f.landmarks, f.confidence, f.quality,
-    b.codec_key, b.checksum, b.payload
+SELECT f."key", f.track_key, f.rank, f.time - t.started_at, f.x0, f.y0, f.x1, f.y1, f.landmarks,
+    f.confidence, f.quality, b.codec_key, b.checksum, b.payload
 FROM old_faces f JOIN old_tracks t ON t."key" = f.track_key JOIN old_base_layers b ON b.face_key = f."key"
 WHERE f."key" > ? ORDER BY f."key" LIMIT ?
 """
