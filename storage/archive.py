@@ -136,8 +136,8 @@ class Archive:
 
         A megabyte takes milliseconds, in which nobody else writes.
         """
-        with self._writing() as connection:
-            return shrink(connection, most)
+        with explained(self._path):
+            return shrink(self._engine, most)
 
     def forget_hidden(self, camera: str, before: datetime) -> Removed:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""

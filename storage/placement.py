@@ -1,7 +1,7 @@
 """Where a face was in its frame and how well it was seen, in 20 bytes.
 
     box             4 x int16      quarters of a pixel, within +-8,191.75
-    landmarks       10 x uint8     x, y of each of the five, in 255ths of twice the box's side, begun half a side before it
+    landmarks       10 x uint8     x, y of each of the five, in 255ths of twice its side, from half a side before it on
     confidence      uint8          255ths
     quality         uint8          255ths
 

@@ -125,7 +125,7 @@ def face_keys(connection: Connection, face_ids: Sequence[str]) -> dict[str, int]
     sources: dict[str, int] = {}
     for some in _some(ids):
         rows = connection.execute(select(Source.id, Source.key).where(Source.id.in_(some)))
-        sources.update(row.tuple() for row in rows)
+        sources.update((row.id, row.key) for row in rows)
     asked = {
         (sources[place.source_id], place.ordinal, place.rank): name
         for name, place in places.items()

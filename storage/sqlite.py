@@ -127,12 +127,17 @@ def repack(engine: Engine) -> None:
         connection.close()
 
 
-def shrink(connection: Connection, most: int) -> int:
+def shrink(engine: Engine, most: int) -> int:
     """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
-    page = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
-    free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({max(most // page, 1)})").all()
-    return int(page * (free - connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()))
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        page, free = (cursor.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_size", "freelist_count"))
+        # It works a page a step, and only a script is stepped through to its end.
+        cursor.executescript(f"PRAGMA incremental_vacuum({max(most // page, 1)})")
+        return int(page * (free - cursor.execute("PRAGMA freelist_count").fetchone()[0]))
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -140,14 +145,15 @@ def explained(path: Path) -> Iterator[None]:
     """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
     try:
         yield
-    except StatementError as error:
-        if isinstance(error.orig, ValueError):  # a value that a column refuses: its own words are clear
-            raise error.orig from error
-        name = getattr(error.orig, "sqlite_errorname", "")
+    except (StatementError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, StatementError) else error
+        if isinstance(cause, ValueError):  # a value that a column refuses: its own words are clear
+            raise cause from error
+        name = getattr(cause, "sqlite_errorname", "")
         for prefix, (kind, sentence) in _FAILURES.items():
             if name.startswith(prefix):
                 raise kind(sentence.format(path=path)) from error
-        raise ArchiveError(f"The archive {path} failed: {error.orig}.") from error
+        raise ArchiveError(f"The archive {path} failed: {cause}.") from error
 
 
 def index_bytes(connection: Connection) -> int:

@@ -65,7 +65,7 @@ def begin_source(
 
 
 def add_tracks(connection: Connection, source_id: str, tracks: Sequence[CodedTrack]) -> list[TrackAdded]:
-    """What is new of each; the tracks and their faces are there, in place of those of the same ordinals, which differ."""
+    """What is new of each; the tracks and their faces are there, in place of those of the same ordinals."""
     row = connection.execute(
         select(Source.key, Source.camera_key, Source.generation).where(Source.id == source_id)
     ).one_or_none()
@@ -97,7 +97,7 @@ def _held(connection: Connection, source_key: int, ordinals: Sequence[int]) -> d
     for start in range(0, len(ordinals), AT_ONCE):
         some = Track.ordinal.in_(ordinals[start : start + AT_ONCE])
         rows = connection.execute(select(Track.ordinal, Track.key).where(Track.source_key == source_key, some))
-        found.update(row.tuple() for row in rows)
+        found.update((row.ordinal, row.key) for row in rows)
     return found
 
 

@@ -166,7 +166,7 @@ def test_damaged_layers_are_refused_with_the_faces_name(
         )
         connection.execute("UPDATE faces SET payload = x'00' WHERE key = 3")
     pictures = Reconstructor(archive, FakeCodec(), cache)
-    with pytest.raises(CorruptCode, match=f"Face '{ids[1]}' cannot be decoded: the enhancement layer is cut"):
+    with pytest.raises(CorruptCode, match=f"Face '{ids[0]}' cannot be decoded: the enhancement layer is cut"):
         pictures.pictures(ids[:2], Layer.FULL)
     with pytest.raises(CorruptCode, match=f"'{ids[2]}' was damaged in the archive"):
         pictures.picture(ids[2], Layer.BASE)

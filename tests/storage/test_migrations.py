@@ -1,6 +1,7 @@
 """The migrations make the schema that the code describes."""
 
 import sqlite3
+import zlib
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -93,17 +94,21 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkey
         assert archive.info().tracks == 1
 
 
-def old_archive(path: Path) -> None:
-    """The file as revision 0001 left it: two cameras of two tracks each, one source complete, one not."""
+def old_archive(path: Path, revision: str = "0001") -> None:
+    """The file as that revision left it: two cameras of two tracks each, one source complete, one not.
+
+    From 0002 on a third camera with a live session, a gap and a sign of life, from 0003 on a hidden camera.
+    """
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript((GOLDEN / "archive_0001.sql").read_text(encoding="utf-8"))
+        connection.executescript((GOLDEN / f"archive_{revision}.sql").read_text(encoding="utf-8"))
 
 
-def test_an_archive_of_revision_0001_opens_and_keeps_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_an_old_archive_opens_and_keeps_everything(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "old.db"
-    old_archive(path)
+    old_archive(path, revision)
     with Archive.open(str(path)) as archive:
-        tracks = archive.tracks()
+        tracks = archive.tracks(["door", "yard"])
         assert sorted((track.camera, track.started_at) for track in tracks) == [
             (camera, START + timedelta(minutes=k)) for camera in ("door", "yard") for k in range(2)
         ]
@@ -117,11 +122,24 @@ def test_an_archive_of_revision_0001_opens_and_keeps_everything(tmp_path: Path) 
             "door", "/videos/door.mp4", 100, 1, 81, 2, 6, 2.5
         )
         assert archive.completed_source("yard", "hash", CODEC) is None
-        assert archive.gaps(now=START + timedelta(days=9)) == ()
         assert archive.watched_until("door") is None
-        archive.end_gap(archive.begin_gap("door", START, GapReason.BLACK, "").id, START + timedelta(minutes=1))
-        assert archive.info().faces == 12
-        assert len(archive.info().gaps) == 1
+        if revision == "0001":
+            assert archive.gaps(now=START + timedelta(days=9)) == ()
+            archive.end_gap(archive.begin_gap("door", START, GapReason.BLACK, "").id, START + timedelta(minutes=1))
+        else:
+            assert archive.watched_until("yard") == START + timedelta(minutes=5)
+            (session,) = archive.tracks(["gate"])
+            assert archive.code(session.face_ids[0]) == made_track(7, salt="gate").faces[0].code
+        assert archive.info().faces == (12 if revision == "0001" else 15)
+        (gap,) = archive.info().gaps
+        assert (gap.camera, gap.reason, gap.ended_at) == ("door", GapReason.BLACK, START + timedelta(minutes=1))
+        if revision == "0003":
+            assert len(archive.tracks(["the check"])) == 1
+        # What comes from now on goes beside what was there, and all of it is told to who keeps an index.
+        archive.add_track(begin(archive, "street"), made_track(8))
+        changes = archive.face_changes(CODEC, archive.beginning(), 100)
+        assert len(changes.keys) == archive.info().faces + (3 if revision == "0003" else 0)
+        assert [zlib.crc32(payload) for payload in changes.payloads] == list(changes.checksums)
     fresh = tmp_path / "fresh.db"
     Archive.open(str(fresh), create=True).close()
     assert described(create_engine(f"sqlite:///{path}")) == described(create_engine(f"sqlite:///{fresh}"))

@@ -162,3 +162,17 @@ def test_nobody_takes_the_name_of_a_hidden_camera(archive: Archive) -> None:
     hidden(archive)
     with pytest.raises(ArchiveError, match="give yours another name"):
         begin(archive, HIDDEN)
+
+
+def test_the_file_gives_back_its_room_in_steps(archive: Archive) -> None:
+    filled(archive, 400)
+    archive.close()
+    full = archive._path.stat().st_size
+    list(archive.clear(None, START + minutes(10_000)))
+    freed = [archive.shrink(100_000)]
+    assert 0 < freed[0] <= 100_000
+    while freed[-1]:
+        freed.append(archive.shrink(100_000))
+    archive.close()
+    assert archive._path.stat().st_size == full - sum(freed)
+    assert sum(freed) > full / 2
