@@ -88,7 +88,7 @@ def evaluate(
         typer.Option(
             min=1,
             metavar="N",
-            help="Less: N pairs of each fold and kind, N pictures, N of each group, N people, or N steps.",
+            help="Less: N pairs of each fold and kind, N pictures, N of a group, N people, or N steps.",
         ),
     ] = None,
     judged: Annotated[
