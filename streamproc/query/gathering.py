@@ -34,9 +34,13 @@ GONE = -1_000_000_000
 class Scale(Protocol):
     """What turns a similarity into a probability; `streamproc.codec.calibration.Calibration` is one."""
 
-    def probability(self, similarity: FloatArray, quality: FloatArray, people: int, /) -> FloatArray:
-        """(N,) that it is the same person, of (N,) cosines of tracks of that quality, given how many people were
-        compared."""
+    def between(self, one: FloatArray, other: FloatArray, /) -> FloatArray:
+        """(N,) similarities to expect of pairs of tracks of one person, by the qualities of both."""
+        ...
+
+    def probability(self, similarity: FloatArray, expected: FloatArray, people: int, /) -> FloatArray:
+        """(N,) that it is the same person, of (N,) cosines and what they were expected to be, given how many people
+        were compared."""
         ...
 
 
@@ -150,8 +154,8 @@ class Gatherer:
         if not len(cosines):
             return None
         best = int(np.argmax(cosines))
-        quality = np.minimum(looks.quality[best : best + 1], passage.quality)
-        (probability,) = self._scale.probability(cosines[best : best + 1], quality, len(looks))
+        expected = self._scale.between(looks.quality[best : best + 1], np.float32([passage.quality]))
+        (probability,) = self._scale.probability(cosines[best : best + 1], expected, len(looks))
         return int(looks.numbers[best]) if probability >= JOINS else None
 
     def _alike(self) -> Iterator[_Pair]:
@@ -162,8 +166,8 @@ class Gatherer:
             cosines = np.triu(directions[start : start + AT_ONCE] @ directions.T, start + 1)
             rows, columns = np.nonzero(cosines >= LEAST)
             cosines, rows = cosines[rows, columns], rows + start
-            both = np.minimum(quality[rows], quality[columns])
-            chance = self._scale.probability(cosines, both, len(looks))
+            expected = self._scale.between(quality[rows], quality[columns])
+            chance = self._scale.probability(cosines, expected, len(looks))
             for k in np.flatnonzero(chance >= JOINS).tolist():
                 yield _Pair(-float(cosines[k]), int(numbers[rows[k]]), int(numbers[columns[k]]), 0)
 
@@ -173,8 +177,8 @@ class Gatherer:
         row = looks.row(number)
         cosines = looks.like(looks.directions[row])
         cosines[row] = -1
-        quality = np.minimum(looks.quality, looks.quality[row])
-        chance = self._scale.probability(cosines, quality, len(looks))
+        expected = self._scale.between(looks.quality, looks.quality[row : row + 1])
+        chance = self._scale.probability(cosines, expected, len(looks))
         for k in np.flatnonzero(chance >= JOINS).tolist():
             other = int(looks.numbers[k])
             yield _Pair(-float(cosines[k]), number, other, versions[number] + versions.get(other, 0))

@@ -19,9 +19,13 @@ SECOND = 1_000_000
 class SteepScale:
     """Certain from a cosine of 0.6 on."""
 
-    def probability(self, similarity: FloatArray, quality: FloatArray, people: int) -> FloatArray:
+    def between(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """(N,) the same for all."""
+        return np.ones_like(one * other)
+
+    def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
         """(N,) nearly 0 or nearly 1."""
-        assert similarity.shape == quality.shape
+        assert similarity.shape == expected.shape
         return (1 / (1 + np.exp(-40 * (similarity - 0.6)))).astype(np.float32)
 
 
