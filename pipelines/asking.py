@@ -13,6 +13,7 @@ from streamproc.config import Settings
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
 from streamproc.query import Blindness, SearchResult, ask_photo, blindness, search
+from streamproc.query.search import FALSE_ALARMS
 from streamproc.types import FaceCrop, Image
 
 
@@ -31,17 +32,17 @@ class Answer:
 class Asker:
     """The models that a question needs, loaded once."""
 
-    def __init__(self, finder: FaceFinder, codec: FaceCodec) -> None:
+    def __init__(self, finder: FaceFinder, codec: FaceCodec, false_alarms: float = FALSE_ALARMS) -> None:
         self.finder = finder
         self.codec = codec
+        self.false_alarms = false_alarms
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
         """Finder and codec as the settings say."""
         detect, encode = settings.detect, settings.encode
-        return cls(
-            FaceFinder.load(detect.device, detect.min_face, detect.yunet), FaceCodec.load(encode.profile, encode.device)
-        )
+        finder = FaceFinder.load(detect.device, detect.min_face, detect.yunet)
+        return cls(finder, FaceCodec.load(encode.profile, encode.device), settings.search.false_alarms)
 
     def face(self, path: Path, number: int | None = None) -> FaceCrop:
         """The one face of the photo, or face `number` of several, 1 the leftmost.
@@ -62,7 +63,7 @@ class Asker:
     ) -> SearchResult:
         """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
         feature = self.codec.raw_features(face.image[None])[0]
-        return search(archive, self.codec, feature, cameras, since, until, top, now)
+        return search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, self.false_alarms)
 
     def answer(self, archive: Archive, photo: Path) -> Answer:
         """The answer about the one face of a photo, with its picture."""

@@ -12,7 +12,7 @@ from streamproc.evaluation.identity_rows import IdentityResult
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.evaluation.utkface import read_groups
 from streamproc.faces.finder import FaceFinder
-from streamproc.query.search import MATCH_PROBABILITY
+from streamproc.query.search import FALSE_ALARMS
 from streamproc.training.loop import Progress
 
 
@@ -63,7 +63,7 @@ class Study:
         groups = read_groups(self.data, self.limit)
         detect = settings_file.load(self.config).detect
         finder = FaceFinder.load(detect.device, detect.min_face, detect.yunet)
-        return bias.evaluate(groups, self._codec(), finder, MATCH_PROBABILITY, self.work, self.out, progress)
+        return bias.evaluate(groups, self._codec(), finder, FALSE_ALARMS, self.work, self.out, progress)
 
     def identities(self, progress: Progress) -> IdentityResult:
         """Who is who in composed scenes; `data` is a folder of portraits."""

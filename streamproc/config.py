@@ -173,6 +173,8 @@ class SearchSettings(Section):
 
     top: Count = 10
     """Answers given at most."""
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Of people who were never there, the share for whom the verdict may be a match."""
 
 
 class Settings(Section):

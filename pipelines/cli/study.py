@@ -30,7 +30,10 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pic
 
 def train(
     part: Annotated[
-        str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export, rates or smear.")
+        str,
+        typer.Argument(
+            metavar="PART", help="faces, trunk, feature, texture, residual, export, calibration, rates or smear."
+        ),
     ],
     data: DataOption,
     folder: WorkOption = Path("runs"),

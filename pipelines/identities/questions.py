@@ -54,14 +54,18 @@ def questions(people: int) -> Iterator[Question]:
 
 
 def answered(
-    question: Question, archive: ArchiveReader, own: dict[str, str], ask: Callable[[ArchiveReader], SearchResult]
+    question: Question,
+    archive: ArchiveReader,
+    own: dict[str, str],
+    unknown: frozenset[str],
+    ask: Callable[[ArchiveReader], SearchResult],
 ) -> Answered | None:
     """The answer; None where the person was not there anyhow and is to be left out. `own`: the cameras of the person's
-    tracks of that day, by their ids."""
+    tracks of that day, by their ids; `unknown`: tracks of whom nobody knows whom they show, left out as well."""
     there = any(not question.cameras or camera in question.cameras for camera in own.values())
     if question.left_out and not there:
         return None
-    result = ask(_LeftOut(archive, frozenset(own)) if question.left_out else archive)
+    result = ask(_LeftOut(archive, unknown | frozenset(own) if question.left_out else unknown))
     best = result.matches[0] if result.matches else None
     return Answered(
         question,

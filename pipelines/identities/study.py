@@ -111,6 +111,7 @@ class IdentityStudy:
         """The answers to all questions."""
         crops = np.stack([photo.crop.image for member in members for photo in member.photos])
         features = codec.raw_features(crops).reshape(len(members), len(DAYS), -1)
+        unknown = frozenset(track.id for track in archive.tracks()) - {one.track.id for one in truth}
         answers, asked = [], list(questions(len(members)))
         for done, question in enumerate(asked, start=1):
             own = {
@@ -119,13 +120,18 @@ class IdentityStudy:
                 if one.identity == members[question.person].identity and one.day == question.day
             }
             feature = features[question.person, question.photo]
+            quality = members[question.person].photos[question.photo].crop.quality
 
             def ask(
-                reader: ArchiveReader, question: Question = question, feature: FloatArray = feature
+                reader: ArchiveReader,
+                question: Question = question,
+                feature: FloatArray = feature,
+                quality: float = quality,
             ) -> SearchResult:
-                return search(reader, codec, feature, question.cameras, question.since, question.until)
+                when, alarms = (question.since, question.until), self.settings.search.false_alarms
+                return search(reader, codec, feature, question.cameras, *when, quality=quality, false_alarms=alarms)
 
-            answer = answered(question, archive, own, ask)
+            answer = answered(question, archive, own, unknown, ask)
             if answer is not None:
                 answers.append(answer)
             self.progress("questions", done, len(asked))

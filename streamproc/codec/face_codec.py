@@ -74,7 +74,9 @@ class FaceCodec:
     def calibration(self) -> Calibration:
         """What similarities say; only search needs it. WeightsError when there is none beside the weights."""
         if self._path is None:
-            raise WeightsError("These weights come from no file, so there is no calibration beside it: load them from one.")
+            raise WeightsError(
+                "These weights come from no file, so there is no calibration beside it: load them from one."
+            )
         return read_calibration(self._path, self.codec_id)
 
     @cached_property

@@ -21,8 +21,8 @@ from streamproc.query.looks import Looks
 from streamproc.query.presence import Presence, Span
 from streamproc.types import FloatArray
 
-JOINS = 0.9
-"""Probability from which on a track is taken for an identity's."""
+JOINS = 0.7
+"""Probability from which on a track is taken for an identity's; docs/decisions.md says why."""
 LEAST = 0.2
 """Cosine under which no two are probably one person, whatever their quality."""
 AT_ONCE = 2048

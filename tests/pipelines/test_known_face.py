@@ -210,7 +210,7 @@ def test_the_known_face_as_the_real_models_see_it() -> None:
     features = codec.features([code.base for code in codes])
     seen, exchanged = features[1:4] @ features[0], features[1:4] @ features[4]
     # Each is found among a thousand others, and is told from one whose colours were exchanged.
-    assert codec.calibration.probability(seen, 1000).min() > 0.8
+    assert seen.min() > codec.calibration.threshold(1000, 0.05)
     assert (seen > exchanged).all()
 
 
