@@ -12,8 +12,8 @@ from streamproc.query.presence import Span
 from streamproc.query.search import SearchCodec
 
 
-def passages(archive: Archive, codec: SearchCodec) -> Iterator[tuple[str, Passage]]:
-    """Every track of the archive that this codec wrote, with its id, in the order in which they began."""
+def passages(archive: Archive, codec: SearchCodec) -> Iterator[Passage]:
+    """Every track of the archive that this codec wrote, in the order in which they began."""
     layers = archive.base_layers(codec.codec_id)
     sound = [k for k, sums in enumerate(layers.checksums) if zlib.crc32(layers.payloads[k]) == sums]
     features = codec.features([layers.payloads[k] for k in sound])
@@ -21,12 +21,11 @@ def passages(archive: Archive, codec: SearchCodec) -> Iterator[tuple[str, Passag
     for row, k in enumerate(sound):
         rows[layers.track_ids[k]].append(row)
     quality = {record.id: record.quality for record in archive.faces(list(layers.face_ids))}
-    cameras: dict[str, int] = {}
-    for number, track in enumerate(archive.tracks()):
+    for track in archive.tracks():
         if track.id not in rows:
             continue
         mean = features[rows[track.id]].mean(axis=0)
         began, ended = (round(time.timestamp() * 1_000_000) for time in (track.started_at, track.ended_at))
-        span = Span(number, cameras.setdefault(track.camera, len(cameras)), began, ended)
+        span = Span(track.id, track.camera, began, ended)
         best = max(quality[layers.face_ids[sound[row]]] for row in rows[track.id])
-        yield track.id, Passage(span, (mean / np.linalg.norm(mean)).astype(np.float32), best)
+        yield Passage(span, (mean / np.linalg.norm(mean)).astype(np.float32), best)

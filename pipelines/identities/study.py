@@ -27,6 +27,7 @@ from streamproc.faces.finder import FaceFinder
 from streamproc.query import SearchResult, search
 from streamproc.query.acts import standing
 from streamproc.query.gathering import Gatherer, Passage
+from streamproc.query.presence import Span
 from streamproc.query.reader import ArchiveReader
 from streamproc.types import FloatArray
 
@@ -154,26 +155,24 @@ def _on(day: Day, track: SeenTrack) -> bool:
     return track.shots[0].time.date() == DAYS[day.number].date()
 
 
-def _gathered(
-    tracks: Sequence[tuple[str, Passage]], truth: Sequence[_Shown], codec: FaceCodec
-) -> tuple[GatheringRow, ...]:
+def _gathered(tracks: Sequence[Passage], truth: Sequence[_Shown], codec: FaceCodec) -> tuple[GatheringRow, ...]:
     """The scores after tracks were gathered as they ended, and after identities were compared with each other."""
     person = {one.track.id: one.identity for one in truth}
     gatherer = Gatherer(codec.calibration, standing(()), itertools.count(1).__next__)
-    arrived = sorted(tracks, key=lambda pair: pair[1].span.ended)
-    for _, passage in arrived:
+    for passage in sorted(tracks, key=lambda passage: passage.span.ended):
         gatherer.gather(passage)
-    online = _row("as they arrived", arrived, person, gatherer)
+    spans = [passage.span for passage in tracks]
+    online = _row("as they arrived", spans, person, gatherer)
     gatherer.consolidate()
-    return online, _row("consolidated", arrived, person, gatherer)
+    return online, _row("consolidated", spans, person, gatherer)
 
 
-def _row(step: str, tracks: Sequence[tuple[str, Passage]], person: dict[str, str], gatherer: Gatherer) -> GatheringRow:
-    of = {name: gatherer.identity(passage.span.track) for name, passage in tracks}
-    shown = [name for name, _ in tracks if name in person]
-    scores = b_cubed([person[name] for name in shown], [of[name] for name in shown])
-    pairs = itertools.combinations(tracks, 2)
-    together = sum(of[a] == of[b] and one.span.meets(other.span) for (a, one), (b, other) in pairs)
+def _row(step: str, spans: Sequence[Span], person: dict[str, str], gatherer: Gatherer) -> GatheringRow:
+    of = {span.track: gatherer.identity(span.track) for span in spans}
+    shown = [span.track for span in spans if span.track in person]
+    scores = b_cubed([person[track] for track in shown], [of[track] for track in shown])
+    pairs = itertools.combinations(spans, 2)
+    together = sum(of[one.track] == of[other.track] and one.meets(other) for one, other in pairs)
     return GatheringRow(step, len(set(of.values())), scores.precision, scores.recall, scores.f1, together)
 
 

@@ -45,7 +45,7 @@ class Split:
 
     identity: int
     new: int
-    tracks: tuple[int, ...]
+    tracks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Standing:
     given_names: dict[int, tuple[str, ...]]
     ignored: frozenset[int]
     into: dict[int, int]
-    moved: dict[int, int]
+    moved: dict[str, int]
     apart: frozenset[frozenset[int]]
     touched: frozenset[int]
 
@@ -88,7 +88,7 @@ class Standing:
         """Whom an identity is now: itself, or whom it was merged into."""
         return self.into.get(number, number)
 
-    def of_track(self, track: int, home: int) -> int:
+    def of_track(self, track: str, home: int) -> int:
         """Whose a track is that a machine gave to `home`."""
         return self.identity(self.moved.get(track, home))
 
@@ -122,7 +122,7 @@ def standing(log: Sequence[Entry]) -> Standing:
     """What the log, in the order of its numbers, comes to."""
     held = in_force(log)
     into: dict[int, int] = {}
-    moved: dict[int, int] = {}
+    moved: dict[str, int] = {}
     names: dict[int, str | None] = {}
     ignored: set[int] = set()
     apart: set[frozenset[int]] = set()

@@ -82,7 +82,7 @@ class Gatherer:
         self._standing = standing
         self._new = new
         self._presence = Presence()
-        self._home: dict[int, int] = {}
+        self._home: dict[str, int] = {}
         self._looks = Looks()
 
     def put(self, passage: Passage, home: int) -> None:
@@ -92,12 +92,12 @@ class Gatherer:
         self._home[track] = home
         self._looks.add(self.identity(track), passage.feature, passage.quality)
 
-    def forget(self, track: int) -> None:
+    def forget(self, track: str) -> None:
         """Nothing; the track is gone. What it said of its identity's looks stays until all are read anew."""
         if self._home.pop(track, None) is not None:
             self._presence.drop(track)
 
-    def identity(self, track: int) -> int:
+    def identity(self, track: str) -> int:
         """Whose the track is, by number; KeyError for one that is not known."""
         return self._standing.of_track(track, self._home[track])
 
@@ -118,7 +118,7 @@ class Gatherer:
 
     def consolidate(self) -> list[Joined]:
         """The identities that were merged into others, in the order in which it was done."""
-        tracks: dict[int, set[int]] = {}
+        tracks: dict[int, set[str]] = {}
         for track in self._home:
             tracks.setdefault(self.identity(track), set()).add(track)
         heap = list(self._alike())
@@ -154,7 +154,7 @@ class Gatherer:
         if not len(cosines):
             return None
         best = int(np.argmax(cosines))
-        expected = self._scale.between(looks.quality[best : best + 1], np.float32([passage.quality]))
+        expected = self._scale.between(looks.quality[best : best + 1], np.array([passage.quality], np.float32))
         (probability,) = self._scale.probability(cosines[best : best + 1], expected, len(looks))
         return int(looks.numbers[best]) if probability >= JOINS else None
 
@@ -191,7 +191,7 @@ class Gatherer:
         into, gone = sorted((one, other), key=lambda number: (number not in touched, number))
         return Joined(gone, into)
 
-    def _met(self, these: set[int], those: set[int]) -> bool:
+    def _met(self, these: set[str], those: set[str]) -> bool:
         """Whether any of these tracks was seen beside any of those."""
         few, many = sorted((these, those), key=len)
         return any(not many.isdisjoint(self._presence.meeting(self._presence.span(track))) for track in few)

@@ -12,8 +12,8 @@ BUCKET = 600_000_000
 class Span:
     """A track's time before a camera, microseconds since 1970; both ends were seen."""
 
-    track: int
-    camera: int
+    track: str
+    camera: str
     began: int
     ended: int
 
@@ -26,8 +26,8 @@ class Presence:
     """The spans of many tracks, found by camera and time."""
 
     def __init__(self) -> None:
-        self._spans: dict[int, Span] = {}
-        self._buckets: defaultdict[tuple[int, int], dict[int, Span]] = defaultdict(dict)
+        self._spans: dict[str, Span] = {}
+        self._buckets: defaultdict[tuple[str, int], dict[str, Span]] = defaultdict(dict)
 
     def put(self, span: Span) -> None:
         """Nothing; the track was there, and nowhere else."""
@@ -36,22 +36,22 @@ class Presence:
         for bucket in _buckets(span):
             self._buckets[bucket][span.track] = span
 
-    def drop(self, track: int) -> None:
+    def drop(self, track: str) -> None:
         """Nothing; nothing is known of the track."""
         span = self._spans.pop(track, None)
         if span is not None:
             for bucket in _buckets(span):
                 del self._buckets[bucket][track]
 
-    def span(self, track: int) -> Span:
+    def span(self, track: str) -> Span:
         """The track's span; KeyError for one that is not there."""
         return self._spans[track]
 
-    def meeting(self, span: Span) -> set[int]:
+    def meeting(self, span: Span) -> set[str]:
         """The other tracks that share a moment with this one."""
         near = (one for bucket in _buckets(span) for one in self._buckets.get(bucket, {}).values())
         return {one.track for one in near if one.track != span.track and one.meets(span)}
 
 
-def _buckets(span: Span) -> Iterator[tuple[int, int]]:
+def _buckets(span: Span) -> Iterator[tuple[str, int]]:
     return ((span.camera, number) for number in range(span.began // BUCKET, span.ended // BUCKET + 1))

@@ -108,12 +108,12 @@ def _same(faces: SeenFaces, strangers: tuple[float, float]) -> tuple[float, floa
         )
     ).double()
     numbers = torch.tensor([0.6, 0.1, 0.3, 0.0, -2.0, -3.0], dtype=torch.float64, requires_grad=True)
-    wrong_pairs = torch.distributions.Normal(*strangers).log_prob(similarity)
+    wrong_pairs = torch.distributions.Normal(*strangers).log_prob(similarity)  # type: ignore[no-untyped-call]
     optimiser = torch.optim.LBFGS([numbers], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        right = torch.distributions.Normal(by @ numbers[:4], numbers[4].exp()).log_prob(similarity)
+        right = torch.distributions.Normal(by @ numbers[:4], numbers[4].exp()).log_prob(similarity)  # type: ignore[no-untyped-call]
         share = torch.nn.functional.logsigmoid(numbers[5]), torch.nn.functional.logsigmoid(-numbers[5])
         loss = -torch.logaddexp(right + share[1], wrong_pairs + share[0]).mean()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -223,9 +223,9 @@ def test_larger_faces_where_only_those_are_looked_for() -> None:
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (SearchResult("no match", 1, 1.0, (Match(RECORD, 0.5, 0.25),), 0, 0, ()), "with a probability of 25.0%"),
-        (SearchResult("no match", 0, 1.0, (), 0, 3, ()), "another codec wrote it"),
-        (SearchResult("no match", 0, 1.0, (), 3, 0, ()), "its code is damaged"),
+        (SearchResult("no match", 1, 0.5, 1.0, (Match(RECORD, 0.5, 0.25),), 0, 0, ()), "with a probability of 25.0%"),
+        (SearchResult("no match", 0, 0.5, 1.0, (), 0, 3, ()), "another codec wrote it"),
+        (SearchResult("no match", 0, 0.5, 1.0, (), 3, 0, ()), "its code is damaged"),
     ],
 )
 def test_what_search_does_not_find_is_no_success(result: SearchResult, said: str) -> None:

@@ -21,7 +21,7 @@ class SteepScale:
 
     def between(self, one: FloatArray, other: FloatArray) -> FloatArray:
         """(N,) the same for all."""
-        return np.ones_like(one * other)
+        return np.asarray(np.ones_like(one * other), np.float32)
 
     def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
         """(N,) nearly 0 or nearly 1."""
@@ -38,7 +38,7 @@ def looks(person: int, noise: float = 0.0, seed: int = 0) -> FloatArray:
 
 def passage(track: int, person: int, began: float, ended: float, camera: int = 1, noise: float = 0.0) -> Passage:
     """A track, times in seconds."""
-    span = Span(track, camera, int(began * SECOND), int(ended * SECOND))
+    span = Span(str(track), str(camera), int(began * SECOND), int(ended * SECOND))
     return Passage(span, looks(person, noise, track), 0.5)
 
 
@@ -76,13 +76,13 @@ def test_a_track_that_grew_beside_another_of_its_identity_leaves_it() -> None:
 def test_two_identities_that_turn_out_alike_become_the_elder() -> None:
     one = gatherer()
     for k, direction in enumerate((looks(0), looks(1)), start=1):
-        one.gather(Passage(Span(k, k, 0, 1), direction, 0.5))
+        one.gather(Passage(Span(str(k), str(k), 0, 1), direction, 0.5))
     middle = looks(0) + looks(1)
     middle /= np.linalg.norm(middle)
     for k in range(3, 25):  # between both: they join one of them, and it comes to resemble the other
-        one.gather(Passage(Span(k, k, 0, 1), middle, 0.5))
+        one.gather(Passage(Span(str(k), str(k), 0, 1), middle, 0.5))
     assert one.consolidate() == [Joined(2, 1)]
-    assert {one.identity(track) for track in range(1, 25)} == {1}
+    assert {one.identity(str(track)) for track in range(1, 25)} == {1}
     assert one.consolidate() == []
 
 
@@ -94,8 +94,8 @@ def test_a_user_who_spoke_of_both_is_not_overruled() -> None:
         (NOBODY, [Joined(2, 1)]),
     ):
         one = gatherer(held)
-        one.put(Passage(Span(1, 1, 0, 1), looks(0), 0.5), 1)
-        one.put(Passage(Span(2, 2, 0, 1), near, 0.5), 2)
+        one.put(Passage(Span("1", "1", 0, 1), looks(0), 0.5), 1)
+        one.put(Passage(Span("2", "2", 0, 1), near, 0.5), 2)
         assert one.consolidate() == merges
 
 
@@ -103,15 +103,15 @@ def test_tracks_join_whom_a_user_made() -> None:
     one = gatherer()
     one.gather(passage(1, 0, 0, 1))
     one.gather(passage(2, 1, 5, 6))
-    one.take(standing(log(Merged(1, (2,)), Split(1, 7, (1,)))))
-    assert one.identity(2) == 1
-    assert one.identity(1) == 7
+    one.take(standing(log(Merged(1, (2,)), Split(1, 7, ("1",)))))
+    assert one.identity("2") == 1
+    assert one.identity("1") == 7
 
 
 def test_a_track_that_is_gone_stands_in_nobodys_way() -> None:
     one = gatherer()
     one.gather(passage(1, 0, 0, 5))
-    one.forget(1)
+    one.forget("1")
     assert one.gather(passage(2, 0, 0, 5)) == 1
 
 
@@ -142,12 +142,13 @@ def test_presence_finds_who_was_there_at_the_time(seen: list[tuple[int, int, int
     presence = Presence()
     hours = 700 * SECOND
     spans = [
-        Span(n, camera, began * hours, (began + length) * hours) for n, (_, camera, began, length) in enumerate(seen)
+        Span(str(n), str(camera), began * hours, (began + length) * hours)
+        for n, (_, camera, began, length) in enumerate(seen)
     ]
     for span in spans:
         presence.put(span)
     for span in spans:
         expected = {o.track for o in spans if o.track != span.track and o.meets(span)}
         assert presence.meeting(span) == expected
-    presence.drop(0)
-    assert all(0 not in presence.meeting(span) for span in spans[1:])
+    presence.drop("0")
+    assert all("0" not in presence.meeting(span) for span in spans[1:])
