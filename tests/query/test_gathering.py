@@ -21,7 +21,7 @@ class SteepScale:
 
     def between(self, one: FloatArray, other: FloatArray) -> FloatArray:
         """(N,) the same for all."""
-        return np.asarray(np.ones_like(one * other), np.float32)
+        return np.ones(max(len(one), len(other)), np.float32)
 
     def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
         """(N,) nearly 0 or nearly 1."""

@@ -11,8 +11,8 @@ from streamproc.codec.profiles import profile_path, stated_codec
 from streamproc.errors import WeightsError
 from streamproc.training.calibration import calibrate
 from streamproc.training.data import NO_IDENTITY
-from streamproc.types import Array, FloatArray
 from streamproc.training.seen import SeenFaces
+from streamproc.types import Array, FloatArray
 
 PLAIN = Calibration("made", 0.7, 0.05, 0.3, 0.02, 0.15, 0.0, 0.17)
 
