@@ -3,28 +3,36 @@
 from storage.archive import Archive
 from storage.condition import archive_condition, archive_path, require_sound
 from storage.records import (
+    ActRecord,
     ArchiveBytes,
     ArchiveCondition,
     ArchiveInfo,
     CameraInfo,
     CodecShare,
+    IdentityTracks,
     Removed,
+    SightingRecord,
     SourceEntry,
     TrackAdded,
     TrackRecord,
+    WatchRecord,
 )
 
 __all__ = [
+    "ActRecord",
     "Archive",
     "ArchiveBytes",
     "ArchiveCondition",
     "ArchiveInfo",
     "CameraInfo",
     "CodecShare",
+    "IdentityTracks",
     "Removed",
+    "SightingRecord",
     "SourceEntry",
     "TrackAdded",
     "TrackRecord",
+    "WatchRecord",
     "archive_condition",
     "archive_path",
     "require_sound",

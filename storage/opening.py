@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from storage.sqlite import connect, explained, keep_write_ahead_log, locate, require_place
 from streamproc.errors import ArchiveError, ArchiveNotFound
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest revision of the schema."""
 
 

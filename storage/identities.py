@@ -1,0 +1,95 @@
+"""Identities in the archive: numbers, which track a machine gave to which, and the log of what users said."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from storage.identity_schema import Identity, IdentityAct
+from storage.records import ActRecord, IdentityTracks, TrackRecord
+from storage.schema import Track
+from storage.track_lookup import some, track_keys, track_records, tracks_by_key
+from streamproc.errors import ArchiveError
+
+Transaction = Callable[[], AbstractContextManager[Connection]]
+
+
+class Identities:
+    """The part of an archive that knows who is who."""
+
+    def __init__(self, writing: Transaction, reading: Transaction) -> None:
+        self._writing, self._reading = writing, reading
+
+    def begin(self, at: datetime) -> int:
+        """The number of a new identity."""
+        with self._writing() as connection:
+            key = connection.execute(insert(Identity).values(began_at=at)).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    def assign(self, homes: Mapping[str, str | None]) -> None:
+        """Nothing; a machine puts tracks (ids) into identities (names), None: into none. Those that are gone are passed
+        over."""
+        with self._writing() as connection:
+            keys = track_keys(connection, list(homes))
+            rows = [{"track": keys[name], "home": home} for name, home in homes.items() if name in keys]
+            if rows:
+                one = update(Track).where(Track.key == bindparam("track")).values(identity_id=bindparam("home"))
+                connection.execute(one, rows)
+
+    def join(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Nothing; one after the other, each pair's first identity's tracks are the second's."""
+        with self._writing() as connection:
+            for gone, into in pairs:
+                connection.execute(update(Track).where(Track.identity_id == gone).values(identity_id=into))
+
+    def acts(self) -> list[ActRecord]:
+        """What users said, from the first on."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(IdentityAct.key, IdentityAct.at, IdentityAct.by, IdentityAct.act).order_by(IdentityAct.key)
+            )
+            return [ActRecord(*row) for row in rows]
+
+    def enter(self, act: str, by: str, at: datetime, after: int) -> ActRecord:
+        """The act, in the log after act number `after` (0: the first).
+
+        Raises ArchiveError where somebody else entered one meanwhile: what was looked at is out of date then.
+        """
+        with self._writing() as connection:
+            newest = connection.execute(select(func.coalesce(func.max(IdentityAct.key), 0))).scalar_one()
+            if newest != after:
+                raise ArchiveError("Somebody else changed identities at the same moment: look again, and repeat it.")
+            key = connection.execute(insert(IdentityAct).values(at=at, by=by, act=act)).inserted_primary_key
+        assert key is not None
+        return ActRecord(int(key[0]), at, by, act)
+
+    def known(self, numbers: Iterable[int]) -> set[int]:
+        """Those of the numbers that were given to an identity."""
+        with self._reading() as connection:
+            found: set[int] = set()
+            for part in some(sorted(set(numbers))):
+                found |= set(connection.execute(select(Identity.key).where(Identity.key.in_(part))).scalars())
+            return found
+
+    def tracks(self, homes: Sequence[str], track_ids: Sequence[str] = ()) -> list[TrackRecord]:
+        """The tracks that a machine put into one of the identities, and those of the ids, as they began."""
+        with self._reading() as connection:
+            keys = list(track_keys(connection, track_ids).values())
+            found: dict[str, TrackRecord] = {}
+            for part in some(homes):
+                found |= {one.id: one for one in track_records(connection, [Track.identity_id.in_(part)])}
+            for part in some(keys):
+                found |= {one.id: one for one in tracks_by_key(connection, part).values()}
+            return sorted(found.values(), key=lambda one: (one.started_at, one.id))
+
+    def all(self) -> list[IdentityTracks]:
+        """Every identity that a machine put tracks into: how many, first and last."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(Track.identity_id, func.count(), func.min(Track.started_at), func.max(Track.ended_at))
+                .where(Track.identity_id.is_not(None))
+                .group_by(Track.identity_id)
+            )
+            return [IdentityTracks(*row) for row in rows]

@@ -1,0 +1,62 @@
+"""Tracks by what the outside calls them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from storage.records import TrackRecord
+from storage.schema import Camera, Face, Source, Track
+
+Item = TypeVar("Item")
+AT_ONCE = 500
+"""Values in one question: databases bound how many it may carry."""
+
+
+def some(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """The items in parts that one question can carry."""
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+
+
+def track_keys(connection: Connection, track_ids: Sequence[str]) -> dict[str, int]:
+    """The keys of those tracks that are there, by their ids."""
+    found: dict[str, int] = {}
+    for part in some(list(track_ids)):
+        found |= {row.id: row.key for row in connection.execute(select(Track.id, Track.key).where(Track.id.in_(part)))}
+    return found
+
+
+def track_records(connection: Connection, asked: Sequence[ColumnElement[bool]]) -> list[TrackRecord]:
+    """The tracks that meet all conditions, in the order they began."""
+    return list(_records(connection, asked).values())
+
+
+def tracks_by_key(connection: Connection, keys: Sequence[int]) -> dict[int, TrackRecord]:
+    """Those of the tracks that are there, by their keys: as many as one question can carry."""
+    return _records(connection, [Track.key.in_(keys)])
+
+
+def _records(connection: Connection, asked: Sequence[ColumnElement[bool]]) -> dict[int, TrackRecord]:
+    shots: defaultdict[int, list[str]] = defaultdict(list)
+    best_first = select(Face.track_key, Face.id).join(Track).where(*asked).order_by(Face.track_key, Face.rank)
+    for track_key, face_id in connection.execute(best_first):
+        shots[track_key].append(face_id)
+    question: Any = (
+        select(
+            Track.key,
+            Track.id,
+            Camera.name,
+            Source.name,
+            Source.id,
+            Track.started_at,
+            Track.ended_at,
+            Track.detections,
+            Track.identity_id,
+        )
+        .join_from(Track, Source)
+        .join(Camera, Camera.key == Track.camera_key)
+        .where(*asked)
+        .order_by(Track.started_at, Track.id)
+    )
+    return {row.key: TrackRecord(*row[1:], tuple(shots[row.key])) for row in connection.execute(question)}
