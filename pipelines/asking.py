@@ -1,20 +1,23 @@
 """A photo and an archive in, an answer out: what `search`, `demo` and `evaluate` share. Importing it loads torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from pipelines.gaps import blind_clause
+from pipelines.identities.desk import whose
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
 from streamproc.query import Blindness, SearchResult, ask_photo, blindness, search
+from streamproc.query.act_log import entries
+from streamproc.query.acts import Standing, standing
 from streamproc.query.search import FALSE_ALARMS
-from streamproc.types import FaceCrop, Image
+from streamproc.types import FaceCrop, Image, Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class Asker:
     ) -> SearchResult:
         """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
         feature = self.codec.raw_features(face.image[None])[0]
-        return search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, self.false_alarms)
+        alarms = self.false_alarms
+        found = search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms)
+        said = standing(entries(archive.identities.acts()))
+        return replace(found, matches=tuple(_identified(match, said) for match in found.matches))
 
     def answer(self, archive: Archive, photo: Path) -> Answer:
         """The answer about the one face of a photo, with its picture."""
@@ -79,6 +85,12 @@ class Asker:
             best.probability if best else 0.0,
             best.record.id if best else None,
         )
+
+
+def _identified(match: Match, said: Standing) -> Match:
+    """The match, its identity as users see it."""
+    record = match.record
+    return replace(match, record=replace(record, identity_id=whose(record.track_id, record.identity_id, said)))
 
 
 def answer_sentence(result: SearchResult, blind: Sequence[Blindness] = ()) -> str:

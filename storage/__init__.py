@@ -14,6 +14,7 @@ from storage.records import (
     SightingRecord,
     SourceEntry,
     TrackAdded,
+    TrackFaces,
     TrackRecord,
     WatchRecord,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "SightingRecord",
     "SourceEntry",
     "TrackAdded",
+    "TrackFaces",
     "TrackRecord",
     "WatchRecord",
     "archive_condition",

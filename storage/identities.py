@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from storage.identity_schema import Identity, IdentityAct
-from storage.records import ActRecord, IdentityTracks, TrackRecord
+from storage.records import ActRecord, IdentityTracks, TrackFaces, TrackRecord
 from storage.schema import Track
-from storage.track_lookup import some, track_keys, track_records, tracks_by_key
+from storage.track_lookup import passing, some, track_keys, track_records, tracks_by_key
 from streamproc.errors import ArchiveError
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -72,6 +72,12 @@ class Identities:
             for part in some(sorted(set(numbers))):
                 found |= set(connection.execute(select(Identity.key).where(Identity.key.in_(part))).scalars())
             return found
+
+    def passing(self, codec_id: str, after: int, limit: int) -> tuple[list[TrackFaces], int]:
+        """(tracks with faces that this codec wrote and that came after the position, or were written anew, of `limit`
+        faces at most; the position that they lead to). 0 is before everything; the same position: nothing came."""
+        with self._reading() as connection:
+            return passing(connection, codec_id, after, limit)
 
     def tracks(self, homes: Sequence[str], track_ids: Sequence[str] = ()) -> list[TrackRecord]:
         """The tracks that a machine put into one of the identities, and those of the ids, as they began."""

@@ -85,6 +85,16 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackFaces:
+    """A track and what is held of its faces: base layers, their checksums, not yet compared, and qualities."""
+
+    track: TrackRecord
+    payloads: tuple[bytes, ...]
+    checksums: tuple[int, ...]
+    qualities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ActRecord:
     """What a user said of identities: its number, when (UTC), who, and what, as `streamproc.query.act_log` reads
     it."""

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from storage.records import TrackRecord
-from storage.schema import Camera, Face, Source, Track
+from storage.records import TrackFaces, TrackRecord
+from storage.schema import BaseLayer, Camera, Codec, Face, Source, Track
 
 Item = TypeVar("Item")
 AT_ONCE = 500
@@ -35,6 +35,36 @@ def track_records(connection: Connection, asked: Sequence[ColumnElement[bool]]) 
 def tracks_by_key(connection: Connection, keys: Sequence[int]) -> dict[int, TrackRecord]:
     """Those of the tracks that are there, by their keys: as many as one question can carry."""
     return _records(connection, [Track.key.in_(keys)])
+
+
+def passing(connection: Connection, codec_id: str, after: int, limit: int) -> tuple[list[TrackFaces], int]:
+    """(tracks with faces of the codec above the key `after`, of `limit` faces at most, the highest key of those)."""
+    hidden = select(Camera.key).where(Camera.hidden)
+    newest = (
+        select(Face.key, Face.track_key)
+        .join_from(Face, Track)
+        .where(Face.key > after, Track.camera_key.not_in(hidden))
+        .order_by(Face.key)
+        .limit(limit)
+    )
+    rows = connection.execute(newest).all()
+    found: list[TrackFaces] = []
+    for part in some(sorted({row.track_key for row in rows})):
+        records = tracks_by_key(connection, part)
+        layers: defaultdict[int, list[Any]] = defaultdict(list)
+        held = (
+            select(Face.track_key, BaseLayer.payload, BaseLayer.checksum, Face.quality)
+            .join_from(Face, BaseLayer)
+            .join(Codec)
+            .where(Face.track_key.in_(part), Codec.id == codec_id)
+            .order_by(Face.track_key, Face.rank)
+        )
+        for row in connection.execute(held):
+            layers[row.track_key].append(row)
+        for key, shots in layers.items():
+            columns = zip(*((row.payload, row.checksum, row.quality) for row in shots), strict=True)
+            found.append(TrackFaces(records[key], *columns))
+    return found, rows[-1].key if rows else after
 
 
 def _records(connection: Connection, asked: Sequence[ColumnElement[bool]]) -> dict[int, TrackRecord]:

@@ -1,31 +1,45 @@
 """An archive's tracks as gathering wants them."""
 
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from storage import Archive
+from storage import Archive, TrackFaces
 from streamproc.query.gathering import Passage
 from streamproc.query.presence import Span
 from streamproc.query.search import SearchCodec
 
+AT_ONCE = 4096
+"""Faces read in one go."""
+
 
 def passages(archive: Archive, codec: SearchCodec) -> Iterator[Passage]:
-    """Every track of the archive that this codec wrote, in the order in which they began."""
-    layers = archive.base_layers(codec.codec_id)
-    sound = [k for k, sums in enumerate(layers.checksums) if zlib.crc32(layers.payloads[k]) == sums]
-    features = codec.features([layers.payloads[k] for k in sound])
-    rows: defaultdict[str, list[int]] = defaultdict(list)
-    for row, k in enumerate(sound):
-        rows[layers.track_ids[k]].append(row)
-    quality = {record.id: record.quality for record in archive.faces(list(layers.face_ids))}
-    for track in archive.tracks():
-        if track.id not in rows:
-            continue
-        mean = features[rows[track.id]].mean(axis=0)
-        began, ended = (round(time.timestamp() * 1_000_000) for time in (track.started_at, track.ended_at))
-        span = Span(track.id, track.camera, began, ended)
-        best = max(quality[layers.face_ids[sound[row]]] for row in rows[track.id])
-        yield Passage(span, (mean / np.linalg.norm(mean)).astype(np.float32), best)
+    """Every track of the archive that this codec wrote."""
+    position = 0
+    while True:
+        tracks, reached = archive.identities.passing(codec.codec_id, position, AT_ONCE)
+        if reached == position:
+            return
+        position = reached
+        for _, passage in seen(tracks, codec):
+            yield passage
+
+
+def seen(tracks: Sequence[TrackFaces], codec: SearchCodec) -> list[tuple[TrackFaces, Passage]]:
+    """The tracks with what gathering needs of them; those without a sound face are left out."""
+    sound = [[zlib.crc32(p) == c for p, c in zip(one.payloads, one.checksums, strict=True)] for one in tracks]
+    payloads = [
+        p for one, good in zip(tracks, sound, strict=True) for p, ok in zip(one.payloads, good, strict=True) if ok
+    ]
+    features = codec.features(payloads) if payloads else np.zeros((0, 1), np.float32)
+    found, place = [], 0
+    for one, good in zip(tracks, sound, strict=True):
+        count = sum(good)
+        if count:
+            mean = features[place : place + count].mean(axis=0)
+            quality = max(quality for quality, ok in zip(one.qualities, good, strict=True) if ok)
+            direction = (mean / np.linalg.norm(mean)).astype(np.float32)
+            found.append((one, Passage(Span.of(one.track), direction, quality)))
+        place += count
+    return found

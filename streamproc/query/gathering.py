@@ -54,6 +54,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Gathered:
+    """Where a track was put: an identity by number, and the probability that it is that person (1 for its first)."""
+
+    identity: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """An identity that turned out to be another one: its tracks are `into`'s now."""
 
@@ -85,6 +93,10 @@ class Gatherer:
         self._home: dict[str, int] = {}
         self._looks = Looks()
 
+    def __len__(self) -> int:
+        """How many identities there are."""
+        return len(self._looks)
+
     def put(self, passage: Passage, home: int) -> None:
         """Nothing; the track is known as that identity's: what an archive says of it."""
         track = passage.span.track
@@ -105,16 +117,18 @@ class Gatherer:
         """Nothing; this is what users say from now on."""
         self._standing = standing
 
-    def gather(self, passage: Passage) -> int:
-        """The identity that the track is given, by number; a track that was gathered before, and is longer now, keeps
+    def gather(self, passage: Passage) -> Gathered:
+        """The identity that the track is given; a track that was gathered before, and is longer now, keeps
         its own where it can."""
         track = passage.span.track
         home = self._home.get(track)
         others = {self.identity(other) for other in self._presence.meeting(passage.span) if other in self._home}
         if home is None or self._standing.of_track(track, home) in others:
-            home = self._nearest(passage, others)
-        self.put(passage, self._new() if home is None else home)
-        return self._home[track]
+            given = self._nearest(passage, others) or Gathered(self._new(), 1.0)
+        else:
+            given = Gathered(home, 1.0)
+        self.put(passage, given.identity)
+        return given
 
     def consolidate(self) -> list[Joined]:
         """The identities that were merged into others, in the order in which it was done."""
@@ -145,7 +159,7 @@ class Gatherer:
         self._home = {track: into.get(home, home) for track, home in self._home.items()}
         return done
 
-    def _nearest(self, passage: Passage, others: set[int]) -> int | None:
+    def _nearest(self, passage: Passage, others: set[int]) -> Gathered | None:
         """The identity that is most probably the track's, none of `others`; None when none is probable."""
         looks = self._looks
         cosines = looks.like(passage.feature)
@@ -156,7 +170,7 @@ class Gatherer:
         best = int(np.argmax(cosines))
         expected = self._scale.between(looks.quality[best : best + 1], np.array([passage.quality], np.float32))
         (probability,) = self._scale.probability(cosines[best : best + 1], expected, len(looks))
-        return int(looks.numbers[best]) if probability >= JOINS else None
+        return Gathered(int(looks.numbers[best]), float(probability)) if probability >= JOINS else None
 
     def _alike(self) -> Iterator[_Pair]:
         """All pairs of identities that are probably one person."""

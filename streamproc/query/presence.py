@@ -3,7 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
 
+from streamproc.query.movements import Sighting
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 BUCKET = 600_000_000
 """Microseconds of a camera's time that are looked through together."""
 
@@ -16,6 +21,12 @@ class Span:
     camera: str
     began: int
     ended: int
+
+    @classmethod
+    def of(cls, track: Sighting) -> Self:
+        """The span of a track as an archive tells of it."""
+        began, ended = ((time - _EPOCH) // _MICROSECOND for time in (track.started_at, track.ended_at))
+        return cls(track.id, track.camera, began, ended)
 
     def meets(self, other: "Span") -> bool:
         """Whether both were seen by one camera at one time."""

@@ -54,23 +54,23 @@ def test_who_is_alike_is_one_on_every_camera_and_day() -> None:
         passage(3, 0, 10, 15, camera=2),
         passage(4, 1, 90_000, 90_005, camera=3),
     ]
-    assert [one.gather(each) for each in seen] == [1, 2, 1, 2]
+    assert [one.gather(each).identity for each in seen] == [1, 2, 1, 2]
 
 
 def test_two_faces_of_one_frame_are_two_people_however_alike() -> None:
     one = gatherer()
-    assert one.gather(passage(1, 0, 0, 5)) == 1
-    assert one.gather(passage(2, 0, 5, 9)) == 2  # both ends were seen: the fifth second shows two
-    assert one.gather(passage(3, 0, 0, 9, camera=2)) in (1, 2)
+    assert one.gather(passage(1, 0, 0, 5)).identity == 1
+    assert one.gather(passage(2, 0, 5, 9)).identity == 2  # both ends were seen: the fifth second shows two
+    assert one.gather(passage(3, 0, 0, 9, camera=2)).identity in (1, 2)
     assert one.consolidate() == []
 
 
 def test_a_track_that_grew_beside_another_of_its_identity_leaves_it() -> None:
     one = gatherer()
-    assert one.gather(passage(1, 0, 0, 5)) == 1
-    assert one.gather(passage(2, 0, 8, 12)) == 1
-    assert one.gather(passage(1, 0, 0, 5)) == 1
-    assert one.gather(passage(1, 0, 0, 9)) == 2
+    assert one.gather(passage(1, 0, 0, 5)).identity == 1
+    assert one.gather(passage(2, 0, 8, 12)).identity == 1
+    assert one.gather(passage(1, 0, 0, 5)).identity == 1
+    assert one.gather(passage(1, 0, 0, 9)).identity == 2
 
 
 def test_two_identities_that_turn_out_alike_become_the_elder() -> None:
@@ -112,7 +112,7 @@ def test_a_track_that_is_gone_stands_in_nobodys_way() -> None:
     one = gatherer()
     one.gather(passage(1, 0, 0, 5))
     one.forget("1")
-    assert one.gather(passage(2, 0, 0, 5)) == 1
+    assert one.gather(passage(2, 0, 0, 5)).identity == 1
 
 
 tracks = st.lists(
