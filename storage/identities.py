@@ -21,12 +21,11 @@ class Identities:
     def __init__(self, writing: Transaction, reading: Transaction) -> None:
         self._writing, self._reading = writing, reading
 
-    def begin(self, at: datetime) -> int:
-        """The number of a new identity."""
+    def begin(self, at: datetime, count: int = 1) -> list[int]:
+        """The numbers of so many new identities."""
         with self._writing() as connection:
-            key = connection.execute(insert(Identity).values(began_at=at)).inserted_primary_key
-        assert key is not None
-        return int(key[0])
+            new = insert(Identity).returning(Identity.key, sort_by_parameter_order=True)
+            return list(connection.execute(new, [{"began_at": at}] * count).scalars())
 
     def assign(self, homes: Mapping[str, str | None]) -> None:
         """Nothing; a machine puts tracks (ids) into identities (names), None: into none. Those that are gone are passed
@@ -52,14 +51,18 @@ class Identities:
             )
             return [ActRecord(*row) for row in rows]
 
+    def newest_act(self) -> int:
+        """The number of the last thing that a user said; 0 where nobody did."""
+        with self._reading() as connection:
+            return _newest_act(connection)
+
     def enter(self, act: str, by: str, at: datetime, after: int) -> ActRecord:
         """The act, in the log after act number `after` (0: the first).
 
         Raises ArchiveError where somebody else entered one meanwhile: what was looked at is out of date then.
         """
         with self._writing() as connection:
-            newest = connection.execute(select(func.coalesce(func.max(IdentityAct.key), 0))).scalar_one()
-            if newest != after:
+            if _newest_act(connection) != after:
                 raise ArchiveError("Somebody else changed identities at the same moment: look again, and repeat it.")
             key = connection.execute(insert(IdentityAct).values(at=at, by=by, act=act)).inserted_primary_key
         assert key is not None
@@ -99,3 +102,7 @@ class Identities:
                 .group_by(Track.identity_id)
             )
             return [IdentityTracks(*row) for row in rows]
+
+
+def _newest_act(connection: Connection) -> int:
+    return connection.execute(select(func.coalesce(func.max(IdentityAct.key), 0))).scalar_one()

@@ -128,7 +128,7 @@ class Desk:
                     f"Track '{track_id}' is none of {identity_id(number)}: "
                     "`streamproc identity timeline` tells which are."
                 )
-        new = self._archive.identities.begin(datetime.now(UTC))
+        (new,) = self._archive.identities.begin(datetime.now(UTC))
         return self._say(Split(number, new, tuple(track_ids)), new)
 
     def undo(self, number: int | None) -> Said:

@@ -16,6 +16,9 @@ from streamproc.query.search import FALSE_ALARMS, SearchCodec
 CONSOLIDATION = 600.0
 """Seconds between two comparisons of all identities with each other."""
 
+NUMBERS = 64
+"""Numbers of identities that are asked for at once: each time is a transaction. Those left over are never used."""
+
 Seen = Sequence[tuple[TrackFaces, Passage]]
 
 
@@ -35,6 +38,7 @@ class Keeper:
         self._archive, self._codec, self._tell = archive, codec, tell
         self._false_alarms, self._steady = false_alarms, steady
         self._consolidated = steady()
+        self._fresh: list[int] = []
         self.gathered = self._read_all()
 
     def turn(self) -> int:
@@ -42,7 +46,7 @@ class Keeper:
 
         What users said meanwhile is taken in; now and then identities are compared with each other.
         """
-        if len(self._archive.identities.acts()) != self._acts:
+        if self._archive.identities.newest_act() != self._acts:
             count = self._read_all()
         else:
             count = sum(self._gather(sorted(part, key=_ended)) for part in self._news())
@@ -62,7 +66,8 @@ class Keeper:
     def _read_all(self) -> int:
         """How many tracks were nobody's and were gathered; all others are what the archive and its users say."""
         log = entries(self._archive.identities.acts())
-        self._acts, self._standing, self._position = len(log), standing(log), 0
+        self._acts = log[-1].number if log else 0
+        self._standing, self._position = standing(log), 0
         self._gatherer = Gatherer(self._codec.calibration, self._standing, self._begun)
         left = []
         for part in self._news():
@@ -114,7 +119,9 @@ class Keeper:
                     yield watch.key, track.track.id, float(scale.probability(similarity, expected, people)[0])
 
     def _begun(self) -> int:
-        return self._archive.identities.begin(datetime.now(UTC))
+        if not self._fresh:
+            self._fresh = self._archive.identities.begin(datetime.now(UTC), NUMBERS)[::-1]
+        return self._fresh.pop()
 
 
 def _ended(pair: tuple[TrackFaces, Passage]) -> int:

@@ -75,3 +75,20 @@ def identity_number(name: str) -> int | None:
     """The identity of that name; None for what is no identity's name."""
     found = _ID.fullmatch(name)
     return int(found[1]) if found else None
+
+
+def told(act: Act) -> str:
+    """The act for people."""
+    match act:
+        case Named(identity, None):
+            return f"{identity_id(identity)} has no name"
+        case Named(identity, name):
+            return f"{identity_id(identity)} is {name}"
+        case Ignored(identity, ignored):
+            return f"{identity_id(identity)} is of {'no ' if ignored else ''}interest"
+        case Merged(into, others):
+            return f"{', '.join(identity_id(other) for other in others)} is {identity_id(into)}"
+        case Split(identity, new, tracks):
+            return f"of {identity_id(identity)}, {', '.join(tracks)} is {identity_id(new)}"
+        case Undone(number):
+            return f"act {number} is taken back"

@@ -27,7 +27,9 @@ from streamproc.types import FaceRecord, Match
 
 PATH = replace(FAKES, encode="fake_check:code", check="fake_check:check")
 RECORD = FaceRecord("f", CHECK_CAMERA, "s", "t", datetime.now(UTC), (0, 0, 1, 1), 1.0, None, frozenset())
-SETTINGS = Settings(service=ServiceSettings(silent=2.0), supervisor=SupervisorSettings(silence=8.0, stop=10.0))
+SETTINGS = Settings(
+    service=ServiceSettings(silent=2.0, identities=False), supervisor=SupervisorSettings(silence=8.0, stop=10.0)
+)
 
 
 @pytest.fixture
