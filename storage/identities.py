@@ -89,8 +89,8 @@ class Identities:
             found: dict[str, TrackRecord] = {}
             for part in some(homes):
                 found |= {one.id: one for one in track_records(connection, [Track.identity_id.in_(part)])}
-            for part in some(keys):
-                found |= {one.id: one for one in tracks_by_key(connection, part).values()}
+            for chosen in some(keys):
+                found |= {one.id: one for one in tracks_by_key(connection, chosen).values()}
             return sorted(found.values(), key=lambda one: (one.started_at, one.id))
 
     def all(self) -> list[IdentityTracks]:
@@ -101,7 +101,7 @@ class Identities:
                 .where(Track.identity_id.is_not(None))
                 .group_by(Track.identity_id)
             )
-            return [IdentityTracks(*row) for row in rows]
+            return [IdentityTracks(name, count, first, last) for name, count, first, last in rows if name is not None]
 
 
 def _newest_act(connection: Connection) -> int:

@@ -72,7 +72,7 @@ def _records(connection: Connection, asked: Sequence[ColumnElement[bool]]) -> di
     best_first = select(Face.track_key, Face.id).join(Track).where(*asked).order_by(Face.track_key, Face.rank)
     for track_key, face_id in connection.execute(best_first):
         shots[track_key].append(face_id)
-    question: Any = (
+    question = (
         select(
             Track.key,
             Track.id,
@@ -89,4 +89,7 @@ def _records(connection: Connection, asked: Sequence[ColumnElement[bool]]) -> di
         .where(*asked)
         .order_by(Track.started_at, Track.id)
     )
-    return {row.key: TrackRecord(*row[1:], tuple(shots[row.key])) for row in connection.execute(question)}
+    return {
+        key: TrackRecord(id_, camera, source, source_id, began, ended, detections, identity_id, tuple(shots[key]))
+        for key, id_, camera, source, source_id, began, ended, detections, identity_id in connection.execute(question)
+    }

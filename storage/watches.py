@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select
 
 from storage.identity_schema import Sighting, Watch
-from storage.records import SightingRecord, WatchRecord
+from storage.records import SightingRecord, TrackRecord, WatchRecord
 from storage.track_lookup import some, track_keys, tracks_by_key
 from streamproc.errors import ArchiveError, UnknownRecord
 from streamproc.types import FloatArray
@@ -90,7 +90,7 @@ def _sightings(connection: Connection, asked: Sequence[ColumnElement[bool]]) -> 
         .order_by(Sighting.key)
     )
     rows = connection.execute(question).all()
-    tracks = {}
+    tracks: dict[int, TrackRecord] = {}
     for part in some([row.track_key for row in rows]):
         tracks |= tracks_by_key(connection, part)
     return [

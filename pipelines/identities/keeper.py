@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from pipelines.identities.passages import AT_ONCE, seen
 from storage import Archive, SightingRecord, TrackFaces, WatchRecord
 from streamproc.query.act_log import entries, identity_id, identity_number
 from streamproc.query.acts import standing
-from streamproc.query.gathering import Gathered, Gatherer, Passage
-from streamproc.query.search import FALSE_ALARMS, SearchCodec
+from streamproc.query.gathering import Gathered, Gatherer, Passage, Scale
+from streamproc.query.search import FALSE_ALARMS, ProbabilityScale
+from streamproc.types import FloatArray
 
 CONSOLIDATION = 600.0
 """Seconds between two comparisons of all identities with each other."""
@@ -22,13 +24,35 @@ NUMBERS = 64
 Seen = Sequence[tuple[TrackFaces, Passage]]
 
 
+class KeeperScale(ProbabilityScale, Scale, Protocol):
+    """What both a question and gathering need of a scale."""
+
+
+class KeeperCodec(Protocol):
+    """What a keeper needs of a codec; `streamproc.FaceCodec` is one."""
+
+    @property
+    def codec_id(self) -> str:
+        """The name of its weights."""
+        ...
+
+    @property
+    def calibration(self) -> KeeperScale:
+        """Its scale from similarity to probability."""
+        ...
+
+    def features(self, base: Sequence[bytes], /) -> FloatArray:
+        """(N, D) float32 of unit norm, decoded from N base layers."""
+        ...
+
+
 class Keeper:
     """All identities of an archive in memory, and what is new in it: one process keeps them, as one writes."""
 
     def __init__(
         self,
         archive: Archive,
-        codec: SearchCodec,
+        codec: KeeperCodec,
         tell: Callable[[SightingRecord], None] = lambda sighting: None,
         false_alarms: float = FALSE_ALARMS,
         steady: Callable[[], float] = time.monotonic,

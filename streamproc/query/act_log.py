@@ -5,17 +5,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter
 
 from streamproc.errors import ArchiveError
 from streamproc.query.acts import Act, Entry, Ignored, Merged, Named, Split, Undone
 
-_KINDS: dict[str, type[Act]] = {
-    "named": Named,
-    "ignored": Ignored,
-    "merged": Merged,
-    "split": Split,
-    "undone": Undone,
+_KINDS: dict[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(kind)
+    for name, kind in (("named", Named), ("ignored", Ignored), ("merged", Merged), ("split", Split), ("undone", Undone))
 }
 _ID = re.compile(r"p([1-9]\d{0,17})", re.ASCII)
 
@@ -46,8 +45,7 @@ class ActRow(Protocol):
 
 def encoded(act: Act) -> str:
     """The act as text."""
-    kind = next(name for name, one in _KINDS.items() if isinstance(act, one))
-    return json.dumps({"act": kind, **asdict(act)})
+    return json.dumps({"kind": type(act).__name__.lower(), **asdict(act)})
 
 
 def entries(rows: Iterable[ActRow]) -> list[Entry]:
@@ -58,8 +56,8 @@ def entries(rows: Iterable[ActRow]) -> list[Entry]:
 def _decoded(row: ActRow) -> Act:
     try:
         fields = json.loads(row.act)
-        kind = _KINDS[fields.pop("act")]
-        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        act: Act = _KINDS[fields.pop("kind")].validate_python(fields)
+        return act
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveError(
             f"Act {row.number} on identities cannot be read: it is damaged, or of a newer streamproc; use that one."

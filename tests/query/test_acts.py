@@ -2,9 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage import ActRecord
+from streamproc.query.act_log import encoded, entries, identity_id, identity_number, told
 from streamproc.query.acts import Act, Entry, Ignored, Merged, Named, Split, Standing, Undone, in_force, standing
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -91,3 +94,16 @@ def test_a_merge_after_a_split_makes_one_again() -> None:
     held = standing(log(Split(1, 7, ("100",)), Merged(1, (7,)), Named(1, "anna")))
     assert held.of_track("100", 1) == 1
     assert held.name(7) == "anna"
+
+
+@given(st.lists(st.one_of(acts, st.builds(Undone, st.integers(1, 9))), max_size=9))
+def test_the_log_is_read_as_it_was_written(done: list[Act]) -> None:
+    rows = [ActRecord(entry.number, entry.at, entry.by, encoded(entry.act)) for entry in log(*done)]
+    assert entries(rows) == log(*done)
+    assert all(told(act) for act in done)
+
+
+@pytest.mark.parametrize("name", ["p0", "p", "p-1", "17", "p1x", "", "p" + "9" * 30])
+def test_what_is_no_identity(name: str) -> None:
+    assert identity_number(name) is None
+    assert identity_number(identity_id(17)) == 17

@@ -26,7 +26,7 @@ class SteepScale:
     def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
         """(N,) nearly 0 or nearly 1."""
         assert similarity.shape == expected.shape
-        return (1 / (1 + np.exp(-40 * (similarity - 0.6)))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-40 * (similarity - 0.6))), np.float32)
 
 
 def looks(person: int, noise: float = 0.0, seed: int = 0) -> FloatArray:
