@@ -1,6 +1,7 @@
 """An archive of people whose features stand at right angles, and a codec that stores features as they are."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -37,7 +38,7 @@ class PeopleCodec:
     codec_id: str = CODEC
     calibration: PeopleScale = field(default_factory=PeopleScale)
 
-    def features(self, base: list[bytes]) -> FloatArray:
+    def features(self, base: Sequence[bytes]) -> FloatArray:
         return np.frombuffer(b"".join(base), np.float32).reshape(len(base), SIZE)
 
 

@@ -4,16 +4,25 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from fake_people import MINUTE, NOON, PeopleCodec, Site, looks
 from typer.testing import CliRunner
 
+from pipelines.children import Child
 from pipelines.cli.app import app
+from pipelines.events import Event
+from pipelines.identities import following
 from pipelines.identities.desk import Desk
+from pipelines.identities.follower import Follower
 from pipelines.identities.keeper import CONSOLIDATION, Keeper
+from pipelines.messages import Beat, Sighted
+from pipelines.worker import Control
 from storage import Archive, SightingRecord
+from streamproc.config import Settings
 from streamproc.errors import ArchiveError, SeenTogether, UnknownRecord
 from streamproc.query.act_log import entries
 
@@ -164,8 +173,8 @@ def test_who_is_watched_for_is_told_once_and_soon(site: Site) -> None:
 
 
 @pytest.fixture
-def asked(site: Site, tmp_path: Path) -> Callable[..., dict[str, object]]:
-    def ask(*words: str, code: int = 0) -> dict[str, object]:
+def asked(site: Site, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    def ask(*words: str, code: int = 0) -> dict[str, Any]:
         result = CliRunner().invoke(app, [*words, "--archive", str(tmp_path / "site.db"), "--json"])
         assert result.exit_code == code, result.output
         return dict(json.loads(result.stdout)) if code == 0 else {}
@@ -173,7 +182,7 @@ def asked(site: Site, tmp_path: Path) -> Callable[..., dict[str, object]]:
     return ask
 
 
-def test_the_commands(site: Site, asked: Callable[..., dict[str, object]]) -> None:
+def test_the_commands(site: Site, asked: Callable[..., dict[str, Any]]) -> None:
     tracks = [site.walk("gate", 0, 0, 1), site.walk("gate", 1, 0.5, 1.5), site.walk("yard", 0, 5, 6)]
     Keeper(site.archive, PeopleCodec())
     listed = asked("identity", "list")["identities"]
@@ -215,3 +224,77 @@ def test_companions_within_some_time(site: Site) -> None:
     number = int(anna.identity_id[1:])
     assert desk.companions(number, timedelta()) == ()
     assert len(desk.companions(number, MINUTE)) == 1
+
+
+class Childish:
+    """A child process that says what the test puts into its mouth."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+        self.heard, self.exit_code, self.ended = 0.0, cast(int | None, None), False
+
+    def messages(self) -> Iterator[object]:
+        while self.said:
+            yield self.said.pop(0)
+
+    def last_words(self) -> str:
+        return "was killed by SIGKILL"
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def test_the_supervisor_tells_of_sightings_and_starts_a_dead_keeper_anew() -> None:
+    events: list[Event] = []
+    children: list[Childish] = []
+    now = [0.0]
+
+    def start() -> Child:
+        children.append(Childish())
+        return cast(Child, children[-1])
+
+    follower = Follower(start, events.append, lambda: now[0])
+    follower.turn(up=False)
+    assert children == []
+    follower.turn(up=True)
+    children[0].said = [Beat(), Sighted("thief", "gate", "5f-0001", NOON, 0.93)]
+    follower.turn(up=True)
+    assert [(event.name, event.camera, event.track, event.detail) for event in events] == [
+        ("sighting", "gate", "5f-0001", "thief")
+    ]
+    assert "2026-03-01 12:00:00 UTC" in str(events[0])
+    assert follower.sightings == {("thief", "gate"): 1}
+    children[0].exit_code = -9
+    for _ in range(3):
+        follower.turn(up=True)
+    assert (len(children), children[0].ended, events[-1].name) == (1, True, "identities_restarted")
+    now[0] = 3.0
+    follower.turn(up=True)
+    assert len(children) == 2
+    now[0] = 400.0
+    follower.turn(up=True)
+    assert children[1].ended, "it gave no sign of life"
+    follower.end()
+    Follower(None, events.append).turn(up=True)
+
+
+def test_the_process_gathers_and_tells(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.codec.face_codec.FaceCodec.load", lambda *_: PeopleCodec())
+    site.walk("gate", 0, 0, 1)
+    site.archive.watches.add_photo("thief", "people", looks(1), 0.9, NOON)
+    said: list[object] = []
+
+    class Line:
+        def send(self, message: object) -> None:
+            said.append(message)
+            if isinstance(message, Beat) and len(said) == 2:
+                site.walk("gate", 1, 5, 6)
+            if isinstance(message, Sighted):
+                control.stopping.set()
+
+    control = Control(cast(Connection, Line()))
+    monkeypatch.setattr(control, "stoppable", lambda: None)
+    following.run(control, str(tmp_path / "site.db"), Settings())
+    (sighted,) = [one for one in said if isinstance(one, Sighted)]
+    assert (sighted.watch, sighted.camera, sighted.at) == ("thief", "gate", NOON + 5 * MINUTE)
+    assert len(Desk(site.archive, "me").people()) == 2
