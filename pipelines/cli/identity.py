@@ -47,7 +47,14 @@ def _desk(archive: str, by: str | None = None) -> Iterator["Desk"]:
 
 
 @identity.command()
-def gather(archive: ArchiveOption, config: ConfigOption = None, json: JsonOption = False) -> None:
+def gather(
+    archive: ArchiveOption,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Compare all identities, also those that nobody came to: for other weights.")
+    ] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
     """Gather the tracks that are nobody's yet; `ingest` and the service do so by themselves.
 
     Example: streamproc identity gather --archive archive.db
@@ -56,7 +63,7 @@ def gather(archive: ArchiveOption, config: ConfigOption = None, json: JsonOption
         from pipelines.identities import following
         from streamproc import config as settings_file
 
-        count = following.gather(archive, settings_file.load(config))
+        count = following.gather(archive, settings_file.load(config), everything)
     if json:
         emit({"gathered": count})
     else:

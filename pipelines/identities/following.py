@@ -25,11 +25,11 @@ def run(control: Control, archive_url: str, settings: Settings) -> None:
             control.beat(Beat())
 
 
-def gather(archive_url: str, settings: Settings) -> int:
-    """How many tracks of the archive were nobody's and are somebody's now; identities are compared as well."""
+def gather(archive_url: str, settings: Settings, everything: bool = False) -> int:
+    """How many tracks of the archive were nobody's and are somebody's now; their identities are compared with all
+    others, with `everything` all are: for after the weights were replaced."""
     codec = FaceCodec.load(settings.encode.profile, settings.encode.device)
     with Archive.open(archive_url) as archive:
         keeper = Keeper(archive, codec, false_alarms=settings.search.false_alarms)
-        if keeper.gathered:
-            keeper.consolidate()
+        keeper.consolidate(everything)
         return keeper.gathered

@@ -79,10 +79,10 @@ class Keeper:
             self.consolidate()
         return count
 
-    def consolidate(self) -> int:
-        """How many identities turned out to be others."""
+    def consolidate(self, everything: bool = False) -> int:
+        """How many identities turned out to be others: of those that tracks came to, or of `everything`."""
         self._consolidated = self._steady()
-        joined = self._gatherer.consolidate()
+        joined = self._gatherer.consolidate(everything)
         if joined:
             self._archive.identities.join([(identity_id(one.identity), identity_id(one.into)) for one in joined])
         return len(joined)

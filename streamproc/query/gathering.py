@@ -92,6 +92,8 @@ class Gatherer:
         self._presence = Presence()
         self._home: dict[str, int] = {}
         self._looks = Looks()
+        self._changed: set[int] = set()
+        """The identities that tracks were gathered into since the last comparison."""
 
     def __len__(self) -> int:
         """How many identities there are."""
@@ -128,10 +130,16 @@ class Gatherer:
         else:
             given = Gathered(home, 1.0)
         self.put(passage, given.identity)
+        self._changed.add(self.identity(track))
         return given
 
-    def consolidate(self) -> list[Joined]:
-        """The identities that were merged into others, in the order in which it was done."""
+    def consolidate(self, everything: bool = False) -> list[Joined]:
+        """The identities that were merged into others, in the order in which it was done.
+
+        Those that tracks were gathered into since the last time are compared with all; with `everything`, all are.
+        """
+        if everything:
+            self._changed.update(self._looks.numbers.tolist())
         tracks: dict[int, set[str]] = {}
         for track in self._home:
             tracks.setdefault(self.identity(track), set()).add(track)
@@ -153,6 +161,7 @@ class Gatherer:
             done.append(joined)
             for near in self._near(joined.into, versions):
                 heapq.heappush(heap, near)
+        self._changed.clear()
         into: dict[int, int] = {}
         for joined in reversed(done):
             into[joined.identity] = into.get(joined.into, joined.into)
@@ -173,13 +182,18 @@ class Gatherer:
         return Gathered(int(looks.numbers[best]), float(probability)) if probability >= JOINS else None
 
     def _alike(self) -> Iterator[_Pair]:
-        """All pairs of identities that are probably one person."""
+        """The pairs of identities that are probably one person, of which one changed since the last time."""
         looks = self._looks
         numbers, directions, quality = looks.numbers, looks.directions, looks.quality
-        for start in range(0, len(looks), AT_ONCE):
-            cosines = np.triu(directions[start : start + AT_ONCE] @ directions.T, start + 1)
+        changed = np.sort([looks.row(number) for number in self._changed]).astype(np.int64)
+        is_changed = np.isin(np.arange(len(looks)), changed)
+        for start in range(0, len(changed), AT_ONCE):
+            part = changed[start : start + AT_ONCE]
+            cosines = directions[part] @ directions.T
+            # Of two that changed, the later one's row is the pair's.
+            cosines[(part[:, None] <= np.arange(len(looks))) & is_changed] = -1
             rows, columns = np.nonzero(cosines >= LEAST)
-            cosines, rows = cosines[rows, columns], rows + start
+            cosines, rows = cosines[rows, columns], part[rows]
             expected = self._scale.between(quality[rows], quality[columns])
             chance = self._scale.probability(cosines, expected, len(looks))
             for k in np.flatnonzero(chance >= JOINS).tolist():

@@ -137,10 +137,10 @@ def test_alike_identities_are_joined_in_the_background(site: Site) -> None:
     site.archive.identities.assign({tracks[0]: "p1", tracks[1]: "p2", "nobody-0000": "p1"})
     site.walk("gate", 1, 5, 6, ordinal=0)  # the first one's face was told wrongly: it is the second's
     keeper = Keeper(site.archive, PeopleCodec(), steady=lambda: float(next(clock)))
-    assert keeper.consolidate() == 0, "they are side by side now"
+    assert keeper.consolidate(everything=True) == 0, "they are side by side now"
     site.walk("gate", 1, 0, 1, ordinal=0)
     keeper = Keeper(site.archive, PeopleCodec(), steady=lambda: float(next(clock)))
-    assert keeper.consolidate() == 1
+    assert keeper.consolidate(everything=True) == 1
     assert [one.identity_id for one in Desk(site.archive, "me").people()] == ["p1"]
 
 

@@ -96,7 +96,8 @@ def test_a_user_who_spoke_of_both_is_not_overruled() -> None:
         one = gatherer(held)
         one.put(Passage(Span("1", "1", 0, 1), looks(0), 0.5), 1)
         one.put(Passage(Span("2", "2", 0, 1), near, 0.5), 2)
-        assert one.consolidate() == merges
+        assert one.consolidate(everything=True) == merges
+        assert one.consolidate() == []
 
 
 def test_tracks_join_whom_a_user_made() -> None:
