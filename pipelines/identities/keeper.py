@@ -18,6 +18,8 @@ from streamproc.types import FloatArray
 CONSOLIDATION = 600.0
 """Seconds between two comparisons of all identities with each other."""
 
+REREAD = 86_400.0
+"""Seconds after which all is read anew: what was removed from the archive meanwhile is forgotten."""
 NUMBERS = 64
 """Numbers of identities that are asked for at once: each time is a transaction. Those left over are never used."""
 
@@ -65,17 +67,22 @@ class Keeper:
         self._fresh: list[int] = []
         self.gathered = self._read_all()
 
+    def __len__(self) -> int:
+        """How many identities have tracks."""
+        return len(self._gatherer)
+
     def turn(self) -> int:
         """How many tracks came since the last time and were gathered.
 
         What users said meanwhile is taken in; now and then identities are compared with each other.
         """
-        if self._archive.identities.newest_act() != self._acts:
+        now = self._steady()
+        if self._archive.identities.newest_act() != self._acts or now - self._read >= REREAD:
             count = self._read_all()
         else:
             count = sum(self._gather(sorted(part, key=_ended)) for part in self._news())
         self.gathered += count
-        if count and self._steady() - self._consolidated >= CONSOLIDATION:
+        if count and now - self._consolidated >= CONSOLIDATION:
             self.consolidate()
         return count
 
@@ -89,6 +96,7 @@ class Keeper:
 
     def _read_all(self) -> int:
         """How many tracks were nobody's and were gathered; all others are what the archive and its users say."""
+        self._read = self._steady()
         log = entries(self._archive.identities.acts())
         self._acts = log[-1].number if log else 0
         self._standing, self._position = standing(log), 0

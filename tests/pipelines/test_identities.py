@@ -18,7 +18,7 @@ from pipelines.events import Event
 from pipelines.identities import following
 from pipelines.identities.desk import Desk
 from pipelines.identities.follower import Follower
-from pipelines.identities.keeper import CONSOLIDATION, Keeper
+from pipelines.identities.keeper import CONSOLIDATION, REREAD, Keeper
 from pipelines.messages import Beat, Sighted
 from pipelines.worker import Control
 from storage import Archive, SightingRecord
@@ -51,6 +51,19 @@ def test_tracks_are_gathered_once_and_stay(site: Site) -> None:
     assert one == same != other
     assert Keeper(site.archive, PeopleCodec()).gathered == 0
     assert whose(desk, anna, ben, again) == [one, other, same]
+
+
+def test_what_was_removed_is_forgotten_within_a_day(site: Site) -> None:
+    now = [0.0]
+    site.walk("gate", 0, 0, 1)
+    keeper = Keeper(site.archive, PeopleCodec(), steady=lambda: now[0])
+    for _ in site.archive.clear(None, NOON + 2 * MINUTE):
+        pass
+    now[0] = REREAD
+    keeper.turn()
+    site.walk("gate", 0, 0.5, 1.5)  # who was there at the same time is nobody any more
+    keeper.turn()
+    assert len(keeper) == 1
 
 
 def test_a_track_that_grew_beside_another_of_its_person_is_somebody_else(site: Site) -> None:
