@@ -2,9 +2,9 @@
 
     python benchmarks/archive_bytes.py --faces 300000
 
-Made faces, three a track, with base layers as long as the shipped codec's (41.4 bytes in the mean), no enhancement. Tracks are
-added as the service does it, some tens in one transaction, each of which is on the disk when it returns; another process
-asks for faces all the while.
+Made faces, three a track, with base layers as long as the shipped codec's (41.4 bytes in the mean), no enhancement.
+Tracks are added as the service does it, some tens in one transaction, each of which is on the disk when it returns;
+another process asks for faces all the while.
 """
 
 import argparse

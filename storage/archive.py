@@ -16,9 +16,11 @@ from sqlalchemy import Connection, Engine
 
 from storage import feed, ledger, reading, retention, writing
 from storage.feed import FaceChanges, FeedPosition
+from storage.identities import Identities
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
 from storage.sqlite import explained, file_bytes, shrink
+from storage.watches import Watches
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
@@ -202,6 +204,18 @@ class Archive:
         """
         with self._writing() as connection:
             return ledger.resume(connection, camera, at)
+
+    # Who is who
+
+    @property
+    def identities(self) -> Identities:
+        """Identities, and what users said of them."""
+        return Identities(self._writing, self._reading)
+
+    @property
+    def watches(self) -> Watches:
+        """Who is watched for."""
+        return Watches(self._writing, self._reading)
 
     # Reading
 

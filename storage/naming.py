@@ -7,16 +7,16 @@
 import re
 from dataclasses import dataclass
 
-_FACE = re.compile(r"([0-9a-f]{16})-(0*\d{1,9})-(\d{1,9})", re.ASCII)
+_TRACK = re.compile(r"([0-9a-f]{16})-(0*\d{1,9})", re.ASCII)
+_FACE = re.compile(rf"({_TRACK.pattern})-(\d{{1,9}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class FacePlace:
-    """Which face of which track of which source."""
+class TrackPlace:
+    """Which track of which source."""
 
     source_id: str
     ordinal: int
-    rank: int
 
 
 def track_id(source_id: str, ordinal: int) -> str:
@@ -29,10 +29,20 @@ def face_id(source_id: str, ordinal: int, rank: int) -> str:
     return f"{track_id(source_id, ordinal)}-{rank}"
 
 
-def face_place(name: str) -> FacePlace | None:
-    """Where the face of this name is; None for what is no face's name."""
-    found = _FACE.fullmatch(name)
+def track_place(name: str) -> TrackPlace | None:
+    """Where the track of this name is; None for what is no track's name."""
+    found = _TRACK.fullmatch(name)
     if found is None:
         return None
-    place = FacePlace(found[1], int(found[2]), int(found[3]))
-    return place if face_id(place.source_id, place.ordinal, place.rank) == name else None
+    place = TrackPlace(found[1], int(found[2]))
+    return place if track_id(place.source_id, place.ordinal) == name else None
+
+
+def face_place(name: str) -> tuple[TrackPlace, int] | None:
+    """The track that the face of this name is of, and its rank there; None for what is no face's name."""
+    found = _FACE.fullmatch(name)
+    track = None if found is None else track_place(found[1])
+    if found is None or track is None:
+        return None
+    rank = int(found[4])
+    return (track, rank) if face_id(track.source_id, track.ordinal, rank) == name else None

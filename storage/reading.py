@@ -1,24 +1,21 @@
 """What is read from the archive, each answer from one state of it: the transaction of the connection handed in."""
 
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, distinct, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, distinct, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from storage.naming import face_id, face_place, track_id
+from storage.lookup import face_keys, some, track_records
+from storage.naming import face_id, track_id
 from storage.placement import unpack
 from storage.records import ArchiveBytes, ArchiveInfo, CameraInfo, TrackRecord
 from storage.schema import Camera, Codec, EnhancementBlob, EnhancementLayer, Face, Source, Track, captured_at
 from storage.sqlite import index_bytes
 from streamproc.errors import CorruptCode, UnknownRecord
 from streamproc.types import BaseLayers, Clock, FaceCode, FaceRecord, GapRecord, Layer, SourceResult
-
-_AT_ONCE = 500
-"""Ids in one question: databases bound how many values a question may carry."""
 
 
 def source_result(row: Row[Any], camera: str) -> SourceResult:
@@ -80,8 +77,8 @@ def base_layers_of_tracks(
     """The base layers of the codec of these tracks, by key, since <= time < until."""
     question = _LAYERS.where(Codec.id == codec_id, *_captured(since, until)).order_by(Face.key)
     rows: list[Row[str, int, int, bytes, int]] = []
-    for some in _some(tracks):
-        rows += connection.execute(question.where(Face.track_key.in_(some)))
+    for part in some(tracks):
+        rows += connection.execute(question.where(Face.track_key.in_(part)))
     return _base_layers(rows, 0)
 
 
@@ -118,34 +115,6 @@ def faces(connection: Connection, face_ids: Sequence[str]) -> list[FaceRecord]:
     return [records[keys[name]] for name in face_ids]
 
 
-def face_keys(connection: Connection, face_ids: Sequence[str]) -> dict[str, int]:
-    """The keys of those faces that are there, by their names."""
-    places = {name: place for name in face_ids if (place := face_place(name)) is not None}
-    ids = sorted({place.source_id for place in places.values()})
-    sources: dict[str, int] = {}
-    for some in _some(ids):
-        rows = connection.execute(select(Source.id, Source.key).where(Source.id.in_(some)))
-        sources.update((row.id, row.key) for row in rows)
-    asked = {
-        (sources[place.source_id], place.ordinal, place.rank): name
-        for name, place in places.items()
-        if place.source_id in sources
-    }
-    found: dict[str, int] = {}
-    # A row of values at a time is what every database finds by its indexes.
-    question = (
-        select(Track.source_key, Track.ordinal, Face.rank, Face.key)
-        .join_from(Track, Face)
-        .where(tuple_(Track.source_key, Track.ordinal).in_(bindparam("places", expanding=True)))
-    )
-    for some in _some(sorted({(source, ordinal) for source, ordinal, _ in asked})):
-        for source, ordinal, rank, key in connection.execute(question, {"places": some}):
-            name = asked.get((source, ordinal, rank))
-            if name is not None:
-                found[name] = key
-    return found
-
-
 def faces_by_key(connection: Connection, keys: Sequence[int]) -> dict[int, FaceRecord]:
     """The records of those faces that are there, by their keys."""
     question = (
@@ -168,8 +137,8 @@ def faces_by_key(connection: Connection, keys: Sequence[int]) -> dict[int, FaceR
         .outerjoin(EnhancementLayer, EnhancementLayer.face_key == Face.key)
     )
     found: dict[int, FaceRecord] = {}
-    for some in _some(keys):
-        rows = connection.execute(question.where(Face.key.in_(some)))
+    for part in some(keys):
+        rows = connection.execute(question.where(Face.key.in_(part)))
         for key, source_id, ordinal, rank, camera, source, time, placement, identity_id, picture, clock in rows:
             placed = unpack(placement)
             found[key] = FaceRecord(
@@ -215,43 +184,7 @@ def tracks(
     """The tracks that touch since <= time < until, in the order they began."""
     asked = [] if since is None else [Track.ended_at >= since]
     asked += [] if until is None else [Track.started_at < until]
-    asked += of_cameras(connection, cameras, Track.camera_key)
-    ranks: defaultdict[int, list[int]] = defaultdict(list)
-    best_first = select(Face.track_key, Face.rank).join(Track).where(*asked).order_by(Face.track_key, Face.rank)
-    for track_key, rank in connection.execute(best_first):
-        ranks[track_key].append(rank)
-    question = (
-        select(
-            Track.key,
-            Track.ordinal,
-            Camera.name,
-            Source.name,
-            Source.id,
-            Track.started_at,
-            Track.ended_at,
-            Track.detections,
-            Track.identity_id,
-        )
-        .join_from(Track, Source)
-        .join(Camera, Camera.key == Track.camera_key)
-        .where(*asked)
-        .order_by(Track.started_at, Source.id, Track.ordinal)
-    )
-    rows = connection.execute(question)
-    return [
-        TrackRecord(
-            track_id(source_id, ordinal),
-            camera,
-            source,
-            source_id,
-            started_at,
-            ended_at,
-            detections,
-            identity_id,
-            tuple(face_id(source_id, ordinal, rank) for rank in ranks[key]),
-        )
-        for key, ordinal, camera, source, source_id, started_at, ended_at, detections, identity_id in rows
-    ]
+    return track_records(connection, asked + of_cameras(connection, cameras, Track.camera_key))
 
 
 def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -> ArchiveInfo:
@@ -324,12 +257,6 @@ def _named(rows: Sequence[Row[str, int, bool]], cameras: Sequence[str]) -> list[
             names = ", ".join(row.name for row in rows if not row.hidden) or "none yet"
             raise UnknownRecord(f"The archive has no camera '{name}': its cameras are {names}.")
     return [known[name] for name in cameras]
-
-
-def _some(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The values, as many at a time as a question may carry."""
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[start : start + _AT_ONCE]
 
 
 def _unknown_face(name: str) -> UnknownRecord:
