@@ -18,6 +18,7 @@
     |   +-- ArchiveNotFound   no archive is there, or the database is unreachable
     |   +-- ArchiveFull       the disk or the database has no room left
     |   +-- UnknownRecord     no such face, track or camera
+    |   +-- IndexDamaged      the search index is not what was written: it is built anew from the archive
     +-- MissingLibrary        a library that only some work needs is not installed
     +-- PipelineError         a stage of the pipeline failed
 
@@ -95,6 +96,10 @@ class ArchiveFull(ArchiveError):
 
 class UnknownRecord(ArchiveError):
     """No such face, track or camera in the archive."""
+
+
+class IndexDamaged(ArchiveError):
+    """The search index is not what was written; it can be built anew from the archive."""
 
 
 class MissingLibrary(StreamprocError):
