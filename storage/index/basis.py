@@ -5,8 +5,8 @@ import numpy as np
 from storage.index.kernels import WORD
 from streamproc.types import FloatArray
 
-DEAD = 1e-6
-"""A direction in which features vary by less than this share of the widest one is rounding."""
+LOST = 1e-4
+"""The share of the features' squared lengths that may lie outside: it moves similarities by no more than that."""
 
 
 def live_basis(features: FloatArray) -> FloatArray:
@@ -19,7 +19,7 @@ def live_basis(features: FloatArray) -> FloatArray:
     """
     count, length = features.shape
     spread, directions = np.linalg.eigh(features.T.astype(np.float64) @ features.astype(np.float64))
-    live = int(np.count_nonzero(spread > DEAD * spread[-1]))
+    live = length - int(np.count_nonzero(np.cumsum(spread) <= LOST * spread.sum()))
     dimensions = -(-live // WORD) * WORD
     if count < dimensions or length < dimensions:
         raise ValueError(f"{count} features of {length} numbers do not tell in which {dimensions} dimensions they live")
