@@ -1,5 +1,7 @@
-"""Identities in the service: a process of their own, that follows what is archived; and after a batch, once."""
+"""Identities and the search index in the service: a process of their own, that follows what is archived; and after a
+batch, once."""
 
+from pipelines.archive_index import ArchiveIndex
 from pipelines.identities.keeper import Keeper
 from pipelines.messages import Beat, Sighted
 from pipelines.worker import BEAT_SECONDS, Control
@@ -18,10 +20,11 @@ def run(control: Control, archive_url: str, settings: Settings) -> None:
         track = sighting.track
         control.send(Sighted(sighting.watch, track.camera, track.id, track.started_at, sighting.probability))
 
-    with Archive.open(archive_url) as archive:
+    with Archive.open(archive_url) as archive, ArchiveIndex(archive, codec) as index:
         keeper = Keeper(archive, codec, tell, settings.search.false_alarms)
         while not control.stopping.wait(BEAT_SECONDS):
             keeper.turn()
+            index.catch_up(stay=True)
             control.beat(Beat())
 
 
@@ -32,4 +35,5 @@ def gather(archive_url: str, settings: Settings, everything: bool = False) -> in
     with Archive.open(archive_url) as archive:
         keeper = Keeper(archive, codec, false_alarms=settings.search.false_alarms)
         keeper.consolidate(everything)
+        ArchiveIndex(archive, codec).catch_up()
         return keeper.gathered

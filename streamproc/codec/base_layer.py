@@ -86,6 +86,16 @@ class BaseLayer:
         features: FloatArray = self._identity(self._latents(payloads, self.identity_latents))[0]
         return features
 
+    def drawn_features(self, count: int) -> FloatArray:
+        """(count, 128) float32 features of made-up faces, the same each time: random bits decode to latents that are
+        distributed as the code expects them."""
+        chance = np.random.default_rng(count)
+        latents = np.zeros((count, self.identity_latents), np.float32)
+        known = min(self.identity_latents, len(self.code) - 1)  # only whole payloads are checked for their end
+        latents[:, :known] = self._latents([chance.bytes(2 * MAX_BYTES) for _ in range(count)], known)
+        features: FloatArray = self._identity(latents)[0]
+        return features
+
     def pictures(self, payloads: Sequence[bytes]) -> Image:
         """(N, 256, 256, 3) uint8 pictures of whole payloads; raises CorruptCode."""
         latents = self._latents(payloads)
