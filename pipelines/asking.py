@@ -71,9 +71,8 @@ class Asker:
         alarms = self.false_alarms
         if self._index is None or self._index.archive is not archive:
             self._index = ArchiveIndex(archive, self.codec)
-        found = search(
-            archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms, index=self._index
-        )
+        index = self._index
+        found = search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms, index)
         said = standing(entries(archive.identities.acts()))
         return replace(found, matches=tuple(_identified(match, said) for match in found.matches))
 

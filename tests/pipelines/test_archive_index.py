@@ -55,7 +55,7 @@ class PlainCodec:
 def directions(chance: np.random.Generator, count: int) -> FloatArray:
     """(count, SIZE) of unit norm."""
     found = chance.standard_normal((count, SIZE)).astype(np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
 
 
 def near(chance: np.random.Generator, feature: FloatArray, count: int) -> FloatArray:
