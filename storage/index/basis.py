@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from storage.index.kernels import WORD
+from storage.index.instructions import WORD
 from streamproc.types import FloatArray
 
 LOST = 1e-4

@@ -1,5 +1,6 @@
 """One question to the segments: the most similar rows, found by all cores."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-from storage.index.kernels import PLANES, Floats, Longs, Words, scan
+from storage.index.instructions import WORD
+from storage.index.kernels import PLANES, Floats, Longs, Words, scan, weigh
 from storage.index.segment import Segment
 from streamproc.types import FloatArray
 
@@ -37,12 +38,13 @@ class Hits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """A question as `scan` takes it: coordinates (D,), their signs (D / 64,) and weights in `PLANES` bits, and what a
-    row's signs promise."""
+    """A question as `scan` takes it: coordinates (D,), and what `kernels.weigh` makes of them; what a row's signs
+    promise."""
 
     coordinates: Floats
     signs: Words
     planes: Words
+    table: Floats
     promise: Floats
 
 
@@ -76,7 +78,8 @@ def most_similar(
     bar = np.full(1, UNSEEN, np.float32)
     threads = 1 if rows <= ALONE else cores()
     helping = [_helpers().submit(_search, segments, question, shares, bar, top) for _ in range(threads - 1)]
-    found = [_search(segments, question, shares, bar, top), *(helper.result() for helper in helping)]
+    found = [_search(segments, question, shares, bar, top)]
+    found += [helper.result() for helper in helping if not helper.cancel()]  # nothing is left for one that slept
     return _hits(segments, found, top)
 
 
@@ -94,19 +97,15 @@ def _helpers() -> ThreadPoolExecutor:
 def _question(coordinates: FloatArray) -> _Question:
     """What RaBitQ (Gao and Long, 2024) estimates a product by: a row's signs, times the mean size of a coordinate."""
     dimensions = len(coordinates)
-    sizes = np.abs(coordinates)
-    unit = max(float(sizes.max()), 1e-30) / (2**PLANES - 1)
-    weights = np.rint(sizes / unit).astype(np.uint8)
-    planes = [_bits((weights >> plane) & 1) for plane in range(PLANES)]
+    signs = np.empty(dimensions // WORD, np.uint64)
+    planes = np.empty((dimensions // WORD, PLANES), np.uint64)
+    table = np.empty((dimensions // 8, 256), np.float32)
+    unit, weights = weigh(coordinates, signs, planes, table)
     # Rows are of unit norm and turned at random: their coordinates are like a normal distribution's.
-    spread = float(np.linalg.norm(coordinates)) * np.sqrt((np.pi / 2 - 1) / dimensions)
-    step = unit / np.sqrt(2 / np.pi * dimensions)
-    promise = np.array([step * int(weights.sum()), 2 * step, DOUBT * spread], np.float32)
-    return _Question(coordinates, _bits(coordinates < 0), np.stack(planes, axis=1), promise)
-
-
-def _bits(flags: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> Words:
-    return np.packbits(flags, bitorder="little").view(np.uint64)
+    spread = math.sqrt(float(coordinates @ coordinates) * (math.pi / 2 - 1) / dimensions)
+    step = unit / math.sqrt(2 / math.pi * dimensions)
+    promise = np.array([step * weights, 2 * step, DOUBT * spread], np.float32)
+    return _Question(coordinates, signs, planes, table, promise)
 
 
 def _shares(ranges: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
@@ -137,6 +136,7 @@ def _search(
             last,
             question.signs,
             question.planes,
+            question.table,
             question.coordinates,
             question.promise,
             bar,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage.index.kernels import WORD, Bytes, Floats, Longs, Words, quantise
+from storage.index.instructions import WORD
+from storage.index.kernels import Bytes, Floats, Longs, Words, quantise
 from streamproc.types import FloatArray
 
 OUTSIDE = 0.01

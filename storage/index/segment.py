@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from storage.index.kernels import WORD, Bytes, Floats, Longs, Words, kept_rows
+from storage.index.instructions import WORD
+from storage.index.kernels import Bytes, Floats, Longs, Words, kept_rows
 from storage.index.rows import Rows
 from streamproc.errors import IndexDamaged
 
@@ -94,17 +95,18 @@ class Segment:
         time < until."""
         if not cameras and since is None and until is None:
             return np.array([[0, len(self)]])
-        ranges = np.stack((self.starts[:-1], self.starts[1:]), axis=1)
-        if since is not None or until is not None:
-            least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-            kept_rows(
-                self.times, self.starts, least if since is None else since, most if until is None else until, ranges
-            )
-        kept = ranges[:, 0] < ranges[:, 1]
-        if cameras:
-            kept &= np.isin(self.cameras, cameras)
-        chosen: Longs = ranges[kept]
-        return chosen
+        least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+        ranges = np.empty((len(self.cameras), 2), np.int64)
+        kept = kept_rows(
+            self.times,
+            self.cameras,
+            self.starts,
+            np.array(cameras, np.int32),
+            least if since is None else since,
+            most if until is None else until,
+            ranges,
+        )
+        return ranges[:kept]
 
 
 def write_segment(folder: Path, name: str, rows: Rows) -> Segment:
