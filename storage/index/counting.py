@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from storage.index.kernels import Bytes, compiled
+from storage.index.instructions import compiled
+from storage.index.kernels import Bytes
 from storage.index.segment import Segment
 
 KEPT = 10_000

@@ -17,6 +17,8 @@ for theirs; of appearance alone where there is one."""
 DEARER = 0.05 * 1.4 ** np.arange(40)
 """Prices that are tried then, squared error of a latent that a bit must save."""
 BATCH = 32
+FEATURES = 4**5
+"""Features that are decoded in one go: their net is so small that a call costs as much as many of them."""
 
 
 class BaseLayer:
@@ -42,7 +44,7 @@ class BaseLayer:
     @cached_property
     def _identity(self) -> Net:
         latents = NetInput((2, self.identity_latents), dtype="float32")
-        return self._weights.net("IdentitySynthesis", [latents], self._device)
+        return self._weights.net("IdentitySynthesis", [latents], self._device, FEATURES)
 
     @cached_property
     def _synthesis(self) -> Net:
