@@ -80,7 +80,7 @@ class Plain:
         return np.frombuffer(b"".join(base), np.float32).reshape(len(base), SIZE)
 
     def drawn_features(self, count: int) -> FloatArray:
-        return np.eye(SIZE, dtype=np.float32)[np.arange(count) % SIZE]
+        return np.asarray(np.eye(SIZE, dtype=np.float32)[np.arange(count) % SIZE], np.float32)
 
 
 def _code(x: float, y: float) -> FaceCode:
@@ -160,7 +160,7 @@ def test_cameras_asked_about(site: Path) -> None:
 
 
 def test_a_match_has_its_gaps_too(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Plain, "raw_features", lambda self, crops: np.array([[0, 1]], np.float32))
+    monkeypatch.setattr(Plain, "raw_features", lambda self, crops: np.eye(2, SIZE, dtype=np.float32)[1:])
     said = _say(site, "search")
     assert said.startswith("Match: seen by X")
     assert "blind" not in said
