@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.index.instructions import WORD
-from storage.index.kernels import Bytes, Floats, Longs, Words, kept_rows
+from storage.index.kernels import Bytes, Longs, Words, kept_rows
 from storage.index.rows import Rows
 from streamproc.errors import IndexDamaged
 
@@ -53,7 +53,6 @@ class Segment:
     starts: Longs
     codes: Words
     vectors: Bytes
-    scales: Floats
     times: Longs
     keys: npt.NDArray[np.uint32]
     tracks: npt.NDArray[np.uint32]
@@ -81,7 +80,7 @@ class Segment:
         cameras = np.repeat(self.cameras, np.diff(self.starts))
         keys = self.keys.astype(np.int64) + self.key_span[0]
         tracks = self.tracks.astype(np.int64) + self.track_span[0]
-        every = Rows(keys, tracks, cameras, self.times, self.codes, self.vectors, self.scales)
+        every = Rows(keys, tracks, cameras, self.times, self.codes, self.vectors)
         return every.taken(~self.is_removed()) if len(self.removed) else every
 
     def is_removed(self) -> npt.NDArray[np.bool_]:
@@ -121,7 +120,6 @@ def write_segment(folder: Path, name: str, rows: Rows) -> Segment:
         starts,
         rows.codes,
         rows.vectors,
-        rows.scales,
         rows.times,
         (rows.keys - key_span[0]).astype(np.uint32),
         (rows.tracks - track_span[0]).astype(np.uint32),
@@ -166,7 +164,6 @@ def read_segment(folder: Path, mark: FileMark, trusted: bool = False) -> Segment
         starts=column(np.int64, cameras + 1),
         codes=column(np.uint64, dimensions // WORD, rows),
         vectors=column(np.uint8, rows, dimensions),
-        scales=column(np.float32, rows),
         times=column(np.int64, rows),
         keys=column(np.uint32, rows),
         tracks=column(np.uint32, rows),
