@@ -18,7 +18,7 @@ from pipelines.bench.drawn_faces import BLOCK, CAMERAS, Crowd, Seen, measured_sp
 from pipelines.bench.process import measured_apart
 from pipelines.bench.search_databases import Pgvector, SqliteVec
 from pipelines.bench.search_engines import Engine, Factory, Keys, Narrowed, OwnIndex
-from pipelines.bench.search_libraries import FaissBytes, FaissFastScan, FaissFlat, FaissGraph, FaissSigns, Usearch
+from pipelines.bench.search_libraries import FaissBytes, FaissFastScan, FaissFlat, FaissGraph, FaissLiveScan, Usearch
 from streamproc.errors import MissingLibrary
 from streamproc.types import FloatArray
 
@@ -38,7 +38,7 @@ ENGINES: dict[str, tuple[Factory, int]] = {
     "faiss-flat": (FaissFlat, 10 * MILLION),
     "faiss-sq8": (FaissBytes, 10 * MILLION),
     "faiss-fast-scan": (FaissFastScan, 10 * MILLION),
-    "faiss-rabitq": (FaissSigns, 10 * MILLION),
+    "faiss-fast-scan-64": (FaissLiveScan, 10 * MILLION),
     "faiss-hnsw": (FaissGraph, MILLION),
     "usearch": (Usearch, MILLION),
     "sqlite-vec": (SqliteVec, MILLION),

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
@@ -83,20 +83,19 @@ def _product(_context: Any, _question: Any, _first: Any, _row: Any, _number: Any
         start = builder.bitcast(builder.gep(table.data, [place]), bytes_.as_pointer())
         sizes = builder.uitofp(builder.load(start, align=1), reals)
         sizes = builder.fadd(sizes, reals([0.5] * WORD))
-        asked = target.make_array(signature.args[0])(target, builder, question)
-        begin = builder.bitcast(builder.gep(asked.data, [first]), reals.as_pointer())
-        asked = builder.load(begin, align=4)
+        whole = target.make_array(signature.args[0])(target, builder, question)
+        asked = builder.load(builder.bitcast(builder.gep(whole.data, [first]), reals.as_pointer()), align=4)
         negative = builder.bitcast(signs, ir.VectorType(ir.IntType(1), WORD))
         signed = builder.select(negative, builder.fneg(asked), asked)
         kind = ir.FunctionType(real, [real, reals])
-        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WORD}f32")
+        add = builder.module.declare_intrinsic(f"llvm.vector.reduce.fadd.v{WORD}f32", (), kind)
         sums = [
             builder.call(add, [real(0.0), builder.fmul(factor, sizes)], fastmath=("reassoc", "nsz", "contract"))
             for factor in (signed, sizes)
         ]
         return target.make_tuple(builder, signature.return_type, sums)
 
-    pair = types.UniTuple(types.float32, 2)
+    pair = types.Tuple((types.float32, types.float32))
     return pair(_question, types.int64, _row, types.int64, types.uint64), generate
 
 
