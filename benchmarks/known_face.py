@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pipelines.known_face import MARGIN, SIZE, known_frames
 from streamproc import FaceCodec, FaceFinder
 from streamproc.media.photo import read_photo
+from streamproc.query.search import FALSE_ALARMS
 from streamproc.training.data import load_faces
 from streamproc.types import Image
 
@@ -81,13 +82,10 @@ def report(archive: str | None) -> None:
         found = features(images)
         if len(found):
             cosines = found @ question
-            alike = codec.calibration.probability(cosines, len(found))
-            print(
-                f"; similarity {cosines.min():.3f} to {cosines.max():.3f}, probability from {alike.min():.4f}", end=""
-            )
+            print(f"; similarity {cosines.min():.3f} to {cosines.max():.3f}", end="")
     print()
     for count in (1_000, 1_000_000):
-        needed = codec.calibration.similarity(0.5, count)
+        needed = codec.calibration.threshold(count, FALSE_ALARMS)
         print(f"a match among {count} faces takes a similarity of {needed:.3f}")
     if archive is not None:
         from storage import Archive

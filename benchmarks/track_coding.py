@@ -28,7 +28,7 @@ from streamproc.codec.trellis import level_costs
 from streamproc.config import EncodeSettings, Settings
 from streamproc.evaluation.pictures import psnr
 from streamproc.media.photo import read_photo
-from streamproc.query.search import MATCH_PROBABILITY
+from streamproc.query.search import FALSE_ALARMS
 from streamproc.types import Array, FloatArray, Image
 
 CLASSES = 4
@@ -285,7 +285,7 @@ def _average_precision(similarity: FloatArray, right: npt.NDArray[np.bool_], sea
 
 def _bars(codec: FaceCodec, shots: Array) -> list[float]:
     """From which similarity on it is a match where every shot of the tracks counts as searched, and where one each."""
-    return [codec.calibration.similarity(MATCH_PROBABILITY, count) for count in (int(shots.sum()), len(shots))]
+    return [codec.calibration.threshold(count, FALSE_ALARMS) for count in (int(shots.sum()), len(shots))]
 
 
 def _payloads(codec: FaceCodec, track: Shots, identities: IntArray) -> list[bytes]:

@@ -1,19 +1,23 @@
 """A photo and an archive in, an answer out: what `search`, `demo` and `evaluate` share. Importing it loads torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from pipelines.gaps import blind_clause
+from pipelines.identities.desk import whose
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
 from streamproc.query import Blindness, SearchResult, ask_photo, blindness, search
-from streamproc.types import FaceCrop, Image
+from streamproc.query.act_log import entries
+from streamproc.query.acts import Standing, standing
+from streamproc.query.search import FALSE_ALARMS
+from streamproc.types import FaceCrop, Image, Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +35,17 @@ class Answer:
 class Asker:
     """The models that a question needs, loaded once."""
 
-    def __init__(self, finder: FaceFinder, codec: FaceCodec) -> None:
+    def __init__(self, finder: FaceFinder, codec: FaceCodec, false_alarms: float = FALSE_ALARMS) -> None:
         self.finder = finder
         self.codec = codec
+        self.false_alarms = false_alarms
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
         """Finder and codec as the settings say."""
         detect, encode = settings.detect, settings.encode
-        return cls(
-            FaceFinder.load(detect.device, detect.min_face, detect.yunet), FaceCodec.load(encode.profile, encode.device)
-        )
+        finder = FaceFinder.load(detect.device, detect.min_face, detect.yunet)
+        return cls(finder, FaceCodec.load(encode.profile, encode.device), settings.search.false_alarms)
 
     def face(self, path: Path, number: int | None = None) -> FaceCrop:
         """The one face of the photo, or face `number` of several, 1 the leftmost.
@@ -62,7 +66,10 @@ class Asker:
     ) -> SearchResult:
         """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
         feature = self.codec.raw_features(face.image[None])[0]
-        return search(archive, self.codec, feature, cameras, since, until, top, now)
+        alarms = self.false_alarms
+        found = search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms)
+        said = standing(entries(archive.identities.acts()))
+        return replace(found, matches=tuple(_identified(match, said) for match in found.matches))
 
     def answer(self, archive: Archive, photo: Path) -> Answer:
         """The answer about the one face of a photo, with its picture."""
@@ -78,6 +85,12 @@ class Asker:
             best.probability if best else 0.0,
             best.record.id if best else None,
         )
+
+
+def _identified(match: Match, said: Standing) -> Match:
+    """The match, its identity as users see it."""
+    record = match.record
+    return replace(match, record=replace(record, identity_id=whose(record.track_id, record.identity_id, said)))
 
 
 def answer_sentence(result: SearchResult, blind: Sequence[Blindness] = ()) -> str:

@@ -42,6 +42,7 @@ class Event:
     detail: str | None = None
     seconds: float | None = None
     figures: Mapping[str, float] | None = None
+    track: str | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __str__(self) -> str:
@@ -65,7 +66,7 @@ def as_json(event: Event) -> str:
         "event": event.name,
         "message": redact(event.text),
     }
-    for name in ("camera", "stage", "reason", "detail"):
+    for name in ("camera", "stage", "reason", "detail", "track"):
         if (text := getattr(event, name)) is not None:
             document[name] = redact(text)
     if event.seconds is not None:

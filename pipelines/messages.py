@@ -315,6 +315,18 @@ class CheckDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighted:
+    """Somebody who is watched for, under the name `watch`, was seen by a camera: the track, when it began (UTC), and
+    the probability that it is that person."""
+
+    watch: str
+    camera: str
+    track: str
+    at: datetime
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveState:
     """Whether the archive can be written to, and why not."""
 

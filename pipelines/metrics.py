@@ -43,6 +43,12 @@ class _Site(Collector):
             "Share of cameras' rates that detection can take",
             self._service.stages["detect"].total.share if "detect" in self._service.stages else 1.0,
         )
+        sightings = CounterMetricFamily(
+            "streamproc_sightings", "Tracks that show who is watched for", labels=["watch", "camera"]
+        )
+        for (watch, camera), count in list(self._service.follower.sightings.items()):
+            sightings.add_metric([watch, camera], count)
+        yield sightings
         yield GaugeMetricFamily(
             "streamproc_archive_well", "1 while the archive takes faces", float(self._service.archive.well)
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipelines.children import Child
 from pipelines.events import Event, Level, Log, camera_event
+from pipelines.identities.follower import Follower
 from pipelines.messages import (
     ArchiveState,
     CameraBeat,
@@ -59,6 +60,7 @@ class LiveEntries:
     encode: str = "pipelines.live_encode:run_encode"
     archive: str = "pipelines.live_archive:run_archive"
     check: str = "pipelines.known_face:run"
+    identities: str = "pipelines.identities.following:run"
 
 
 class Service:
@@ -85,6 +87,7 @@ class Service:
         self._overload = Overload()
         self._ledger = Ledger(self._door("archive"))
         self._schedule = Schedule(settings, log, self._ledger.enter, self._keep_hours, self._checking)
+        self.follower = Follower(self._following if settings.service.identities else None, log)
 
     def troubles(self) -> list[str]:
         """A sentence for everything that is wrong with the service itself; what cameras suffer is in the ledger."""
@@ -121,10 +124,13 @@ class Service:
                 self._check_cameras()
                 up = all(stage.child.spoke for stage in self.stages.values())
                 self._schedule.turn([camera.seen() for camera in self.cameras.values()], up)
+                self.follower.turn(up)
             self._schedule.end()
+            self.follower.end()
             self._drain()
         finally:
             self._schedule.end()
+            self.follower.end()
             for child in self._children():
                 child.end()
             self._folder.cleanup()
@@ -191,11 +197,14 @@ class Service:
         door, url = self._door("detect"), self._archive_url
         return Child("known-face check", self._entries.check, 1, door, url, self._settings)
 
+    def _following(self) -> Child:
+        return Child("identities", self._entries.identities, 1, self._archive_url, self._settings)
+
     def _children(self) -> list[Child]:
         return [
             *(camera.child for camera in self.cameras.values() if camera.child),
             *(stage.child for stage in self.stages.values()),
-            *([self._schedule.check.child] if self._schedule.check.child else []),
+            *(child for child in (self._schedule.check.child, self.follower.child) if child),
         ]
 
     def _listen(self, timeout: float) -> None:

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.identities.study import IdentityStudy
 from streamproc import config as settings_file
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.evaluation import bias, examples, held_out, lfw, multi_task, rate_accuracy, rate_distortion
 from streamproc.evaluation.bias_rows import BiasResult
+from streamproc.evaluation.identity_rows import IdentityResult
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, read_pairs
 from streamproc.evaluation.utkface import read_groups
 from streamproc.faces.finder import FaceFinder
-from streamproc.query.search import MATCH_PROBABILITY
+from streamproc.query.search import FALSE_ALARMS
 from streamproc.training.loop import Progress
 
 
@@ -61,7 +63,12 @@ class Study:
         groups = read_groups(self.data, self.limit)
         detect = settings_file.load(self.config).detect
         finder = FaceFinder.load(detect.device, detect.min_face, detect.yunet)
-        return bias.evaluate(groups, self._codec(), finder, MATCH_PROBABILITY, self.work, self.out, progress)
+        return bias.evaluate(groups, self._codec(), finder, FALSE_ALARMS, self.work, self.out, progress)
+
+    def identities(self, progress: Progress) -> IdentityResult:
+        """Who is who in composed scenes; `data` is a folder of portraits."""
+        settings = settings_file.load(self.config)
+        return IdentityStudy(self.data, self.work / "identities", self.out, settings, self.limit, progress).run()
 
     def _pairs(self) -> LfwPairs:
         return read_pairs(self.data, self.limit)

@@ -3,28 +3,38 @@
 from storage.archive import Archive
 from storage.condition import archive_condition, archive_path, require_sound
 from storage.records import (
+    ActRecord,
     ArchiveBytes,
     ArchiveCondition,
     ArchiveInfo,
     CameraInfo,
     CodecShare,
+    IdentityTracks,
     Removed,
+    SightingRecord,
     SourceEntry,
     TrackAdded,
+    TrackFaces,
     TrackRecord,
+    WatchRecord,
 )
 
 __all__ = [
+    "ActRecord",
     "Archive",
     "ArchiveBytes",
     "ArchiveCondition",
     "ArchiveInfo",
     "CameraInfo",
     "CodecShare",
+    "IdentityTracks",
     "Removed",
+    "SightingRecord",
     "SourceEntry",
     "TrackAdded",
+    "TrackFaces",
     "TrackRecord",
+    "WatchRecord",
     "archive_condition",
     "archive_path",
     "require_sound",

@@ -14,10 +14,13 @@ from types import TracebackType
 
 from sqlalchemy import Connection, Engine
 
-from storage import ledger, reading, retention, writing
+from storage import feed, ledger, reading, retention, writing
+from storage.feed import FaceChanges, FeedPosition
+from storage.identities import Identities
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
-from storage.sqlite import explained, file_bytes
+from storage.sqlite import explained, file_bytes, shrink
+from storage.watches import Watches
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
@@ -104,8 +107,15 @@ class Archive:
         Raises UnknownRecord for a source or a codec that is not there, CorruptCode for a base layer that does not match
         its checksum, ArchiveFull when there is no room; in each case nothing is written.
         """
+        (added,) = self.add_tracks(source_id, [track])
+        return added
+
+    def add_tracks(self, source_id: str, tracks: Sequence[CodedTrack]) -> list[TrackAdded]:
+        """What became of each: as `add_track`, all in one transaction. ValueError where two have one ordinal."""
+        if len({track.ordinal for track in tracks}) < len(tracks):
+            raise ValueError("two of the tracks have the same ordinal: give each its own")
         with self._writing() as connection:
-            return writing.add_track(connection, source_id, track)
+            return writing.add_tracks(connection, source_id, tracks)
 
     def finish_source(self, source_id: str, result: SourceResult) -> None:
         """Nothing; the source is complete with this result, and holds the tracks of its last generation alone."""
@@ -119,9 +129,17 @@ class Archive:
         other, with all that belongs to them; None: nothing of the kind.
 
         A step is one small transaction, so that others can write between two. Whoever is killed between them begins
-        again. Search needs none of the pictures. The file does not shrink, the room is used again.
+        again. Search needs none of the pictures. The room is used again; `shrink` gives it back.
         """
         return retention.clear(self._writing, pictures_before, faces_before)
+
+    def shrink(self, most: int) -> int:
+        """The bytes of free room that the file gives back, `most` at most, of this order; 0: there is none.
+
+        A megabyte takes milliseconds, in which nobody else writes.
+        """
+        with explained(self._path):
+            return shrink(self._engine, most)
 
     def forget_hidden(self, camera: str, before: datetime) -> Removed:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
@@ -187,6 +205,18 @@ class Archive:
         with self._writing() as connection:
             return ledger.resume(connection, camera, at)
 
+    # Who is who
+
+    @property
+    def identities(self) -> Identities:
+        """Identities, and what users said of them."""
+        return Identities(self._writing, self._reading)
+
+    @property
+    def watches(self) -> Watches:
+        """Who is watched for."""
+        return Watches(self._writing, self._reading)
+
     # Reading
 
     def completed_source(self, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
@@ -225,6 +255,37 @@ class Archive:
         """What the archive holds, counted now; its gaps as `gaps` tells them."""
         with self._reading() as connection:
             return reading.info(connection, file_bytes(self._path), ledger.gaps(connection, (), None, None, now))
+
+    # For indexes kept beside it
+
+    def beginning(self) -> FeedPosition:
+        """The position before the archive's first face."""
+        with self._reading() as connection:
+            return feed.beginning(connection)
+
+    def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
+        """The faces that this codec wrote after that position, and what was removed after it, `limit` of each at most.
+
+        Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
+        not see is forgotten: begin anew.
+        """
+        with self._reading() as connection:
+            return feed.face_changes(connection, codec_id, after, limit)
+
+    def camera_keys(self, cameras: Sequence[str] = ()) -> tuple[int, ...] | None:
+        """The keys of the cameras; where none is named, of all that are not hidden, None where none is.
+
+        UnknownRecord for a camera that is not there, naming those that are.
+        """
+        with self._reading() as connection:
+            return reading.camera_keys(connection, cameras)
+
+    def base_layers_of_tracks(
+        self, codec_id: str, tracks: Sequence[int], since: datetime | None = None, until: datetime | None = None
+    ) -> BaseLayers:
+        """As `base_layers`, of the tracks of these keys alone; those that are gone are passed over."""
+        with self._reading() as connection:
+            return reading.base_layers_of_tracks(connection, codec_id, tracks, since, until)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

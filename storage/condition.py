@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from storage.opening import HEAD, noted_revision
 from storage.records import ArchiveCondition, CodecShare
-from storage.schema import BaseLayer, Camera, Codec, Face
+from storage.schema import Camera, Codec, Face, Track
 from storage.sqlite import connect, explained, file_bytes, locate, require_place
 from streamproc.errors import ArchiveError
 
@@ -77,7 +77,7 @@ def _condition(engine: Engine, path: Path) -> ArchiveCondition:
 def _codecs(connection: Connection) -> tuple[CodecShare, ...]:
     counted = (
         select(Codec.id, Codec.profile, func.count())
-        .join_from(BaseLayer, Codec, BaseLayer.codec_key == Codec.key)
+        .join_from(Face, Codec)
         .group_by(Codec.key)
         .order_by(func.count().desc())
     )
@@ -86,14 +86,15 @@ def _codecs(connection: Connection) -> tuple[CodecShare, ...]:
 
 def _newest(connection: Connection) -> datetime | None:
     """The latest time that anything in the archive speaks of as past."""
-    times = [connection.execute(select(func.max(column))).scalar() for column in (Face.time, Camera.watched_until)]
+    times = [connection.execute(select(func.max(column))).scalar() for column in (Track.ended_at, Camera.watched_until)]
     return max((time for time in times if time is not None), default=None)
 
 
 def _faces_a_day(connection: Connection) -> float | None:
     """Of the last week that there are faces of; None where they are too few to say."""
-    last = connection.execute(select(func.max(Face.time))).scalar()
+    last = connection.execute(select(func.max(Track.started_at))).scalar()
     if last is None:
         return None
-    faces, first = connection.execute(select(func.count(), func.min(Face.time)).where(Face.time > last - _LATELY)).one()
+    began = select(func.count(), func.min(Track.started_at)).join_from(Face, Track)
+    faces, first = connection.execute(began.where(Track.started_at > last - _LATELY)).one()
     return None if last - first < _SHORTEST else faces / ((last - first) / timedelta(days=1))

@@ -1,13 +1,14 @@
 """Bringing a database file to today's schema, or saying why it is no archive."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from storage.sqlite import connect, explained, keep_write_ahead_log, locate, require_place
-from streamproc.errors import ArchiveError, ArchiveNotFound
+from storage.sqlite import connect, explained, keep_write_ahead_log, locate, repack, require_place
+from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest revision of the schema."""
 
 
@@ -42,6 +43,9 @@ def _bring_up_to_date(engine: Engine, path: Path, create: bool) -> None:
         require_known(revision, path)
     keep_write_ahead_log(engine)
     upgrade(engine)
+    if revision is not None:
+        with suppress(ArchiveFull), explained(path):  # it is as good an archive without
+            repack(engine)
 
 
 def noted_revision(connection: Connection, path: Path) -> str | None:
@@ -51,7 +55,7 @@ def noted_revision(connection: Connection, path: Path) -> str | None:
     if not tables:
         return None
     revision: str | None = None
-    if {"alembic_version", "base_layers"} <= set(tables):
+    if {"alembic_version", "enhancement_layers"} <= set(tables):
         revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if revision is None:
         raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from streamproc.types import GapRecord, SourceResult
+from streamproc.types import FloatArray, GapRecord, SourceResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,61 @@ class Removed:
             self.faces + other.faces,
             self.bytes + other.bytes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFaces:
+    """A track and what is held of its faces: base layers, their checksums, not yet compared, and qualities."""
+
+    track: TrackRecord
+    payloads: tuple[bytes, ...]
+    checksums: tuple[int, ...]
+    qualities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActRecord:
+    """What a user said of identities: its number, when (UTC), who, and what, as `streamproc.query.act_log` reads
+    it."""
+
+    number: int
+    at: datetime
+    by: str
+    act: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityTracks:
+    """How many tracks a machine put into an identity, when the first began and the last ended (UTC)."""
+
+    identity_id: str
+    tracks: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WatchRecord:
+    """Who is watched for under `name`: an identity by number, or a photo's face by its feature (D,) in a codec's terms
+    and its quality."""
+
+    key: int
+    name: str
+    began_at: datetime
+    identity: int | None
+    codec_id: str | None
+    feature: FloatArray | None
+    quality: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SightingRecord:
+    """A track that shows with a probability who is watched for under the name `watch`, and when that was noticed."""
+
+    watch: str
+    track: TrackRecord
+    raised_at: datetime
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,21 @@
 """What goes when its time is over, in steps so small that the writing of new faces waits for none of them.
 
-Deleted rows leave free pages in the file, which new rows fill again; the file itself does not shrink: that would take
-a lock on the archive for as long as all of it is written anew.
+Deleted rows leave free pages in the file, which new rows fill again, or which it gives back in small steps, too.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select
 
 from storage.records import Removed
-from storage.schema import BaseLayer, Camera, EnhancementLayer, Face, Source, Track
+from storage.schema import Camera, EnhancementBlob, EnhancementLayer, Face, RemovedFace, Source, Track
 
-FACES_A_STEP = 500
-"""Faces whose pictures are looked for in one transaction, a few milliseconds."""
 TRACKS_A_STEP = 100
-"""Tracks that go in one transaction."""
+"""Tracks that go, or lose their pictures, in one transaction: a few milliseconds."""
+REMOVED_KEPT = 1_000_000
+"""So many removed faces are remembered: an index that missed more of them is made anew."""
 
 Writing = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction that writes."""
@@ -31,6 +30,8 @@ def clear(writing: Writing, pictures_before: datetime | None, faces_before: date
             yield from _clear_tracks(writing, camera, faces_before)
         if pictures_before is not None:
             yield from _clear_pictures(writing, camera, pictures_before)
+    with writing() as connection:
+        _forget_removed(connection)
 
 
 def forget_hidden(connection: Connection, camera: str, before: datetime) -> Removed:
@@ -75,29 +76,40 @@ def _clear_pictures(writing: Writing, camera: int, before: datetime) -> Iterator
     while True:
         with writing() as connection:
             # In order of time, and on from where the last step was: what lost its picture long ago is passed over once.
-            page = select(Face.time, Face.key).where(Face.camera_key == camera, Face.time < before)
+            page = select(Track.started_at, Track.key).where(Track.camera_key == camera, Track.ended_at < before)
+            page = page.where(Track.started_at < before)  # what the index knows
             if last is not None:
-                page = page.where(Face.time >= last[0], (Face.time > last[0]) | (Face.key > last[1]))
-            rows = connection.execute(page.order_by(Face.time, Face.key).limit(FACES_A_STEP)).all()
-            theirs = EnhancementLayer.face_key.in_([row.key for row in rows])
-            question = select(func.count(), func.coalesce(func.sum(func.length(EnhancementLayer.payload)), 0))
-            pictures, size = connection.execute(question.where(theirs)).one()
+                page = page.where(Track.started_at >= last[0], (Track.started_at > last[0]) | (Track.key > last[1]))
+            rows = connection.execute(page.order_by(Track.started_at, Track.key).limit(TRACKS_A_STEP)).all()
+            faces = select(Face.key).where(Face.track_key.in_([row.key for row in rows]))
+            pictures, size = _pictures(connection, faces)
             if pictures:
-                connection.execute(delete(EnhancementLayer).where(theirs))
+                connection.execute(delete(EnhancementLayer).where(EnhancementLayer.face_key.in_(faces)))
         if rows:
-            yield Removed(pictures=pictures, bytes=int(size))
-        if len(rows) < FACES_A_STEP:
+            yield Removed(pictures=pictures, bytes=size)
+        if len(rows) < TRACKS_A_STEP:
             return
-        last = rows[-1].time, rows[-1].key
+        last = rows[-1].started_at, rows[-1].key
 
 
 def _count(connection: Connection, tracks: ColumnElement[bool]) -> Removed:
     """What goes with these tracks."""
     count = connection.execute(select(func.count()).select_from(Track).where(tracks)).scalar_one()
-    faces = connection.execute(select(func.count()).select_from(Face).join(Track).where(tracks)).scalar_one()
-    pictures, size = 0, 0
-    for layer in (BaseLayer, EnhancementLayer):
-        question = select(func.count(), func.coalesce(func.sum(func.length(layer.payload)), 0))
-        held, its_size = connection.execute(question.join_from(layer, Face).join(Track).where(tracks)).one()
-        pictures, size = held, size + int(its_size)
-    return Removed(pictures, count, faces, size)
+    payloads = select(func.count(), func.coalesce(func.sum(func.length(Face.payload)), 0))
+    faces, base = connection.execute(payloads.join_from(Face, Track).where(tracks)).one()
+    pictures, size = _pictures(connection, select(Face.key).join(Track).where(tracks))
+    return Removed(pictures, count, faces, int(base) + size)
+
+
+def _pictures(connection: Connection, faces: Select[int]) -> tuple[int, int]:
+    """How many enhancement layers the faces have, and of how many bytes."""
+    question = select(func.count(), func.coalesce(func.sum(func.length(EnhancementBlob.payload)), 0))
+    held = question.join_from(EnhancementLayer, EnhancementBlob).where(EnhancementLayer.face_key.in_(faces))
+    pictures, size = connection.execute(held).one()
+    return pictures, int(size)
+
+
+def _forget_removed(connection: Connection) -> None:
+    """Nothing; of what was removed long ago the list says nothing any more."""
+    last = select(func.max(RemovedFace.key)).scalar_subquery()
+    connection.execute(delete(RemovedFace).where(RemovedFace.key <= last - REMOVED_KEPT))

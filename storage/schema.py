@@ -1,19 +1,33 @@
 """The tables of the archive.
 
-    cameras --< sources --< tracks --< faces --- base_layers         what search reads: small, a checksum beside it
-          |        |                         `-- enhancement_layers  what pictures need: large, may go first
+    cameras --< sources --< tracks --< faces                  with the base layer: what search reads, some 100 bytes
+          |        |                     `-- enhancement_layers >-- enhancement_blobs  what pictures need, may go first
           |        `--- codecs (each layer names the codec that wrote it, too)
-          `---< gaps                                                 when there was no video to look at
+          `---< gaps                                          when there was no video to look at
 
-Rows point at each other by small integer keys; `id` is the name by which the outside knows a row. A layer has a table
-of its own so that search never turns the pages of the pictures. Changes here go with a revision in `migrations`.
+    archives        one row: the archive's own name
+    removed_faces   which faces are gone, for whoever keeps an index of them
+
+Rows point at each other by small integer keys; `id` is the name by which the outside knows a row, and of tracks and
+faces, of which there are many, it is not kept but follows from their place (`storage.naming`). Pictures have tables of
+their own so that search never turns their pages. Changes here go with a revision in `migrations`.
 """
 
-import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Double, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, false
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    false,
+    type_coerce,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -43,21 +57,6 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=int(value))
 
 
-class Points(TypeDecorator[tuple[tuple[float, float], ...]]):
-    """Points in a picture (x, y), kept as little-endian float32 pairs."""
-
-    impl = LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: tuple[tuple[float, float], ...] | None, dialect: Dialect) -> bytes | None:
-        """8 bytes a point."""
-        return None if value is None else b"".join(struct.pack("<2f", *point) for point in value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[tuple[float, float], ...] | None:
-        """The points, as float32 holds them."""
-        return None if value is None else tuple((x, y) for x, y in struct.iter_unpack("<2f", value))
-
-
 class Base(DeclarativeBase):
     """The root of the tables; every constraint has a name, so that a later revision can change it."""
 
@@ -69,7 +68,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcTime, float: Double, tuple[tuple[float, float], ...]: Points}  # noqa: RUF012
+    type_annotation_map = {datetime: UtcTime, float: Double}  # noqa: RUF012
 
 
 class Camera(Base):
@@ -126,7 +125,6 @@ class Track(Base):
     __tablename__ = "tracks"
     __table_args__ = (UniqueConstraint("source_key", "ordinal"), Index(None, "camera_key", "started_at"))
     key: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(unique=True)
     source_key: Mapped[int] = mapped_column(ForeignKey("sources.key", ondelete="CASCADE"))
     camera_key: Mapped[int] = mapped_column(ForeignKey("cameras.key"))
     ordinal: Mapped[int]
@@ -138,38 +136,38 @@ class Track(Base):
 
 
 class Face(Base):
-    """One shot of a track; `rank` 0 is its best. Time is both the camera's (UTC) and the stream's (exact, rational)."""
+    """One shot of a track; `rank` 0 is its best. Keys only grow, so that who has seen one has seen all below it.
+
+    It was captured `moment` microseconds after its track began; `placement`: see `storage.placement`. `payload` is its
+    base layer, `checksum` that one's CRC-32, signed, for the payload has no room for one.
+    """
 
     __tablename__ = "faces"
-    __table_args__ = (UniqueConstraint("track_key", "rank"), Index(None, "camera_key", "time"))
+    __table_args__ = (UniqueConstraint("track_key", "rank"), {"sqlite_autoincrement": True})
     key: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(unique=True)
     track_key: Mapped[int] = mapped_column(ForeignKey("tracks.key", ondelete="CASCADE"))
-    camera_key: Mapped[int] = mapped_column(ForeignKey("cameras.key"))
     rank: Mapped[int]
-    time: Mapped[datetime]
-    epoch: Mapped[int]
-    pts: Mapped[int] = mapped_column(BigInteger)
-    time_base_numerator: Mapped[int]
-    time_base_denominator: Mapped[int]
-    x0: Mapped[float]
-    y0: Mapped[float]
-    x1: Mapped[float]
-    y1: Mapped[float]
-    landmarks: Mapped[tuple[tuple[float, float], ...]]
-    confidence: Mapped[float]
-    quality: Mapped[float]
-
-
-class BaseLayer(Base):
-    """A face's base layer; `checksum` is the CRC-32 of the payload, which has no room for one."""
-
-    __tablename__ = "base_layers"
-    face_key: Mapped[int] = mapped_column(
-        ForeignKey("faces.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
+    moment: Mapped[int] = mapped_column(BigInteger)
+    placement: Mapped[bytes]
     codec_key: Mapped[int] = mapped_column(ForeignKey("codecs.key"))
-    checksum: Mapped[int] = mapped_column(BigInteger)
+    checksum: Mapped[int]
+    payload: Mapped[bytes]
+
+
+class RemovedFace(Base):
+    """A face that is gone; a trigger enters it, whoever deleted it."""
+
+    __tablename__ = "removed_faces"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+    key: Mapped[int] = mapped_column(primary_key=True)
+    face_key: Mapped[int]
+
+
+class EnhancementBlob(Base):
+    """The bytes of an enhancement layer under their BLAKE2b-128 `digest`, once; a trigger lets the last user's go."""
+
+    __tablename__ = "enhancement_blobs"
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
     payload: Mapped[bytes]
 
 
@@ -181,7 +179,19 @@ class EnhancementLayer(Base):
         ForeignKey("faces.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     codec_key: Mapped[int] = mapped_column(ForeignKey("codecs.key"))
-    payload: Mapped[bytes]
+    digest: Mapped[bytes] = mapped_column(ForeignKey("enhancement_blobs.digest"), index=True)
+
+
+def captured_at() -> ColumnElement[datetime]:
+    """When a face was captured, in a question that joins it with its track."""
+    return type_coerce(type_coerce(Track.started_at, BigInteger) + Face.moment, UtcTime())
+
+
+class ArchiveName(Base):
+    """The archive's own name: what is kept outside it, an index, say, tells by it whose it is."""
+
+    __tablename__ = "archives"
+    id: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Gap(Base):

@@ -102,10 +102,40 @@ def connect(path: Path) -> Engine:
 
 
 def keep_write_ahead_log(engine: Engine) -> None:
-    """Nothing; the file uses a write-ahead log from now on, for everyone (SQLite does not do this in a transaction)."""
+    """Nothing; the file uses a write-ahead log from now on, for everyone (SQLite does not do this in a transaction).
+
+    One that is still empty will give back the room of what is removed, when asked to (`shrink`).
+    """
     connection = engine.raw_connection()
     try:
+        connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def repack(engine: Engine) -> None:
+    """Nothing; the file is written anew without its free room, which it can give back in steps from now on.
+
+    It takes as much room again meanwhile.
+    """
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.cursor().execute("VACUUM")
+    finally:
+        connection.close()
+
+
+def shrink(engine: Engine, most: int) -> int:
+    """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        page, free = (cursor.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_size", "freelist_count"))
+        # It works a page a step, and only a script is stepped through to its end.
+        cursor.executescript(f"PRAGMA incremental_vacuum({max(most // page, 1)})")
+        return int(page * (free - cursor.execute("PRAGMA freelist_count").fetchone()[0]))
     finally:
         connection.close()
 
@@ -115,14 +145,15 @@ def explained(path: Path) -> Iterator[None]:
     """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
     try:
         yield
-    except StatementError as error:
-        if isinstance(error.orig, ValueError):  # a value that a column refuses: its own words are clear
-            raise error.orig from error
-        name = getattr(error.orig, "sqlite_errorname", "")
+    except (StatementError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, StatementError) else error
+        if isinstance(cause, ValueError):  # a value that a column refuses: its own words are clear
+            raise cause from error
+        name = getattr(cause, "sqlite_errorname", "")
         for prefix, (kind, sentence) in _FAILURES.items():
             if name.startswith(prefix):
                 raise kind(sentence.format(path=path)) from error
-        raise ArchiveError(f"The archive {path} failed: {error.orig}.") from error
+        raise ArchiveError(f"The archive {path} failed: {cause}.") from error
 
 
 def index_bytes(connection: Connection) -> int:

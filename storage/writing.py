@@ -7,16 +7,22 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Insert, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Insert, bindparam, delete, func, insert, select, type_coerce, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
 
+from storage.naming import face_id
+from storage.placement import Placement, pack
 from storage.reading import source_result
 from storage.records import SourceEntry, TrackAdded
-from storage.schema import BaseLayer, Camera, Codec, EnhancementLayer, Face, Source, Track
+from storage.schema import Camera, Codec, EnhancementBlob, EnhancementLayer, Face, Source, Track, microseconds
 from streamproc.errors import ArchiveError, CorruptCode, UnknownRecord
 from streamproc.types import Clock, CodedFace, CodedTrack, SourceResult
 
 _COUNTS = ("frames", "corrupt", "detections", "tracks", "archived", "seconds", "error")
 """The fields of a SourceResult that a source keeps."""
+AT_ONCE = 500
+"""Values in one question: databases bound how many it may carry."""
+DIGEST_BYTES = 16
 
 
 def register_codec(connection: Connection, codec_id: str, profile: str) -> None:
@@ -58,39 +64,68 @@ def begin_source(
     return SourceEntry(source_id, False, None)
 
 
-def add_track(connection: Connection, source_id: str, track: CodedTrack) -> TrackAdded:
-    """What is new; the track and its faces are there, in place of those of the same ordinal."""
+def add_tracks(connection: Connection, source_id: str, tracks: Sequence[CodedTrack]) -> list[TrackAdded]:
+    """What is new of each; the tracks and their faces are there, in place of those of the same ordinals."""
     row = connection.execute(
         select(Source.key, Source.camera_key, Source.generation).where(Source.id == source_id)
     ).one_or_none()
     if row is None:
         raise _unknown_source(source_id)
+    _refuse_damaged(source_id, tracks)
     source_key, camera_key, generation = row
-    track_id = f"{source_id}-{track.ordinal:04d}"
-    values = {
+    held = _held(connection, source_key, [track.ordinal for track in tracks])
+    added = [track for track in tracks if track.ordinal not in held]
+    again = [track for track in tracks if track.ordinal in held]
+    keys = dict(held)
+    values = {"source_key": source_key, "camera_key": camera_key}
+    if added:
+        rows = [values | {"ordinal": track.ordinal} | _passage(track, generation) for track in added]
+        returned = insert(Track).returning(Track.key, sort_by_parameter_order=True)
+        keys |= zip((track.ordinal for track in added), connection.execute(returned, rows).scalars(), strict=True)
+    shots = _shots(connection, [held[track.ordinal] for track in again])
+    if again:  # updated, not made anew: whoever was recognised in it stays recognised
+        old = update(Track).where(Track.key == bindparam("of"))
+        connection.execute(old, [{"of": held[track.ordinal]} | _passage(track, generation) for track in again])
+        connection.execute(delete(Face).where(Face.track_key.in_(list(held.values()))))
+    _add_faces(connection, [(keys[track.ordinal], track) for track in tracks])
+    return [_news(track, shots.get(held.get(track.ordinal, -1))) for track in tracks]
+
+
+def _held(connection: Connection, source_key: int, ordinals: Sequence[int]) -> dict[int, int]:
+    """The keys, by ordinal, of those tracks of the source that are there."""
+    found: dict[int, int] = {}
+    for start in range(0, len(ordinals), AT_ONCE):
+        some = Track.ordinal.in_(ordinals[start : start + AT_ONCE])
+        rows = connection.execute(select(Track.ordinal, Track.key).where(Track.source_key == source_key, some))
+        found.update((row.ordinal, row.key) for row in rows)
+    return found
+
+
+def _shots(connection: Connection, track_keys: Sequence[int]) -> dict[int, set[int]]:
+    """When the faces of those tracks were captured, microseconds since 1970."""
+    shots: dict[int, set[int]] = {key: set() for key in track_keys}
+    captured = type_coerce(Track.started_at, BigInteger) + Face.moment
+    for start in range(0, len(track_keys), AT_ONCE):
+        some = Track.key.in_(track_keys[start : start + AT_ONCE])
+        for key, moment in connection.execute(select(Track.key, captured).join_from(Track, Face).where(some)):
+            shots[key].add(moment)
+    return shots
+
+
+def _passage(track: CodedTrack, generation: int) -> dict[str, Any]:
+    return {
         "generation": generation,
         "started_at": track.started_at,
         "ended_at": track.ended_at,
         "detections": track.detections,
     }
-    track_key = connection.execute(select(Track.key).where(Track.id == track_id)).scalar_one_or_none()
-    shots: set[tuple[int, int]] = set()
-    new = track_key is None
-    if track_key is None:
-        place = {"id": track_id, "source_key": source_key, "camera_key": camera_key, "ordinal": track.ordinal}
-        track_key = _added(connection, insert(Track).values(place | values))
-    else:  # updated, not made anew: whoever was recognised in it stays recognised
-        connection.execute(update(Track).where(Track.key == track_key).values(values))
-        held = select(Face.epoch, Face.pts).where(Face.track_key == track_key)
-        shots = {(row.epoch, row.pts) for row in connection.execute(held)}
-        connection.execute(delete(Face).where(Face.track_key == track_key))
-    ids = [f"{track_id}-{rank}" for rank in range(len(track.faces))]
-    _refuse_damaged(ids, track.faces)
-    if track.faces:
-        _add_faces(connection, ids, track.faces, {"track_key": track_key, "camera_key": camera_key})
-    times = [face.time for face in track.faces]
-    captured = tuple(time.captured_at for time in times if (time.epoch, time.pts) not in shots)
-    return TrackAdded(new, len(times) - len(shots), captured)
+
+
+def _news(track: CodedTrack, shots: set[int] | None) -> TrackAdded:
+    """What the archive learned of a track whose `shots` it held before; None: it held none of the track."""
+    times = [face.time.captured_at for face in track.faces]
+    captured = tuple(time for time in times if microseconds(time) not in (shots or ()))
+    return TrackAdded(shots is None, len(times) - len(shots or ()), captured)
 
 
 def finish_source(connection: Connection, source_id: str, result: SourceResult) -> None:
@@ -111,47 +146,57 @@ def finish_session(connection: Connection, camera: str, name: str, started_at: d
         finish_source(connection, source_id, replace(result, archived=connection.execute(faces).scalar_one()))
 
 
-def _refuse_damaged(ids: Sequence[str], faces: Sequence[CodedFace]) -> None:
-    for face_id, face in zip(ids, faces, strict=True):
-        if zlib.crc32(face.code.base) != face.checksum:
-            raise CorruptCode(
-                f"The base layer of face '{face_id}' was damaged before it was archived: ingest its video again."
-            )
+def _refuse_damaged(source_id: str, tracks: Sequence[CodedTrack]) -> None:
+    for track in tracks:
+        for rank, face in enumerate(track.faces):
+            if zlib.crc32(face.code.base) != face.checksum:
+                name = face_id(source_id, track.ordinal, rank)
+                raise CorruptCode(
+                    f"The base layer of face '{name}' was damaged before it was archived: ingest its video again."
+                )
 
 
-def _add_faces(connection: Connection, ids: Sequence[str], faces: Sequence[CodedFace], place: dict[str, int]) -> None:
-    rows = [_row(face) | place | {"id": ids[rank], "rank": rank} for rank, face in enumerate(faces)]
+def _add_faces(connection: Connection, tracks: Sequence[tuple[int, CodedTrack]]) -> None:
+    """Nothing; the faces of the tracks, each with its key, are there, with their pictures."""
+    codec_ids = {face.code.codec_id for _, track in tracks for face in track.faces}
+    codecs = {codec_id: _codec_key(connection, codec_id) for codec_id in codec_ids}
+    faces = [face for _, track in tracks for face in track.faces]
+    rows = [
+        {"track_key": key, "rank": rank, "codec_key": codecs[face.code.codec_id]} | _row(face, track.started_at)
+        for key, track in tracks
+        for rank, face in enumerate(track.faces)
+    ]
+    if not rows:
+        return
+    if all(face.code.enhancement is None for face in faces):
+        connection.execute(insert(Face), rows)
+        return
     returned = insert(Face).returning(Face.key, sort_by_parameter_order=True)
     keys = connection.execute(returned, rows).scalars().all()
-    codecs = {codec_id: _codec_key(connection, codec_id) for codec_id in {face.code.codec_id for face in faces}}
-    bases: list[dict[str, Any]] = []
-    enhancements: list[dict[str, Any]] = []
+    blobs: list[dict[str, Any]] = []
+    layers: list[dict[str, Any]] = []
     for key, face in zip(keys, faces, strict=True):
-        layer = {"face_key": key, "codec_key": codecs[face.code.codec_id]}
-        bases.append(layer | {"checksum": face.checksum, "payload": face.code.base})
-        if face.code.enhancement is not None:
-            enhancements.append(layer | {"payload": face.code.enhancement})
-    connection.execute(insert(BaseLayer), bases)
-    if enhancements:
-        connection.execute(insert(EnhancementLayer), enhancements)
+        payload = face.code.enhancement
+        if payload is not None:
+            digest = hashlib.blake2b(payload, digest_size=DIGEST_BYTES).digest()
+            blobs.append({"digest": digest, "payload": payload})
+            layers.append({"face_key": key, "codec_key": codecs[face.code.codec_id], "digest": digest})
+    connection.execute(insert_or(EnhancementBlob).on_conflict_do_nothing(), blobs)
+    connection.execute(insert(EnhancementLayer), layers)
 
 
-def _row(face: CodedFace) -> dict[str, Any]:
-    x0, y0, x1, y1 = face.box
+def _row(face: CodedFace, began: datetime) -> dict[str, Any]:
     return {
-        "time": face.time.captured_at,
-        "epoch": face.time.epoch,
-        "pts": face.time.pts,
-        "time_base_numerator": face.time.time_base.numerator,
-        "time_base_denominator": face.time.time_base.denominator,
-        "x0": x0,
-        "y0": y0,
-        "x1": x1,
-        "y1": y1,
-        "landmarks": face.landmarks,
-        "confidence": face.confidence,
-        "quality": face.quality,
+        "moment": microseconds(face.time.captured_at) - microseconds(began),
+        "placement": pack(Placement(face.box, face.landmarks, face.confidence, face.quality)),
+        "checksum": signed(face.checksum),
+        "payload": face.code.base,
     }
+
+
+def signed(checksum: int) -> int:
+    """A CRC-32 as databases keep it: 32 bits with a sign, four bytes."""
+    return checksum - 2**32 if checksum >= 2**31 else checksum
 
 
 def _source_id(camera: str, name: str, content_hash: str | None, started_at: datetime) -> str:

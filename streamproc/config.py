@@ -155,6 +155,8 @@ class ServiceSettings(Section):
     """IANA name of the zone that hours are given in; null: the machine's."""
     check: Annotated[float, Field(ge=10)] | None = 300.0
     """Seconds between two known faces sent through the whole path; null: none is, and health does not ask for it."""
+    identities: bool = True
+    """Gather tracks into identities as they are archived, and tell of who is watched for."""
     statistics: Annotated[float, Field(ge=1)] | None = 3600.0
     """Seconds between two lines of statistics a camera in the log; null: none."""
 
@@ -173,6 +175,8 @@ class SearchSettings(Section):
 
     top: Count = 10
     """Answers given at most."""
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Of people who were never there, the share for whom the verdict may be a match."""
 
 
 class Settings(Section):

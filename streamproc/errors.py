@@ -17,7 +17,9 @@
     +-- ArchiveError          the archive cannot be used
     |   +-- ArchiveNotFound   no archive is there, or the database is unreachable
     |   +-- ArchiveFull       the disk or the database has no room left
-    |   +-- UnknownRecord     no such face, track or camera
+    |   +-- UnknownRecord     no such face, track, camera, identity or watch
+    |   +-- SeenTogether      what would make two faces of one frame one person
+    |   +-- FeedLost          what is kept beside the archive cannot follow it any more: it is made anew
     |   +-- IndexDamaged      the search index is not what was written: it is built anew from the archive
     +-- MissingLibrary        a library that only some work needs is not installed
     +-- PipelineError         a stage of the pipeline failed
@@ -95,7 +97,15 @@ class ArchiveFull(ArchiveError):
 
 
 class UnknownRecord(ArchiveError):
-    """No such face, track or camera in the archive."""
+    """No such face, track, camera, identity or watch in the archive."""
+
+
+class SeenTogether(ArchiveError):
+    """What would make two faces of one frame one person."""
+
+
+class FeedLost(ArchiveError):
+    """What is kept beside the archive cannot follow it any more; it can be made anew from it."""
 
 
 class IndexDamaged(ArchiveError):

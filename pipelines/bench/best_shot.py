@@ -6,10 +6,8 @@ feature resembles the person's other photo (the same one where there is only one
 of strangers do. Strangers are those of the run itself: each best shot, small and blurred as it is, against the other
 photos of everybody else.
 
-The codec's calibration does not state that similarity: it holds likelihood ratios, from which only a bound follows.
-`Calibration.similarity(0.999, 1)` is reached by at most 1 in 999 pairs of strangers, also among the people whom the net
-finds most alike; in fact by far fewer. `sure` counts the passes that reach it, and it takes the other's place for
-`usable` where a run has fewer than 1,000 pairs of strangers.
+`sure` counts the passes that reach the similarity which the codec's calibration gives 1 in 100,000 pairs of strangers
+of a mixed population; it takes the other's place for `usable` where a run has fewer than 1,000 pairs of strangers.
 """
 
 import tempfile
@@ -42,8 +40,8 @@ EXPOSURES = (5, 17, 33)
 """Milliseconds: a bright day, a room, an evening."""
 PASSES = 12
 """Of each cell of the grid."""
-LIKELY = 0.999
-"""Probability, no other face compared, that at most 1 in 999 pairs of strangers is given."""
+RARE = 1e-5
+"""Share of pairs of strangers that the calibration gives the similarity from which on a best shot is `sure`."""
 PORTRAITS = ("t1.jpg", "multi_face.jpg", "single_face.jpg", "0-f15-hao-ph.jpg")
 """Samples whose faces walk where no folder is given."""
 STARTED_AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -135,7 +133,7 @@ def measure(
                 for scene, cell in zip(scenes, cells, strict=True)
             ]
             strangers = np.concatenate([one.strangers for one in matches])
-            sure = codec.calibration.similarity(LIKELY, 1)
+            sure = codec.calibration.threshold(1, RARE)
             usable = accepting(strangers, sure)
             sheets = write_sheets(out, folder, archive, grid.sizes, matches, usable) if out else ()
     rows = tuple(_row(cell, one, usable, sure) for cell, one in zip(cells, matches, strict=True))

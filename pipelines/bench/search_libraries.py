@@ -50,7 +50,8 @@ class FaissEngine:
         question = self.prepared(feature[None])
         if self._allowed is None or self._selects:
             _, found = self._index.search(question, top, params=self._settings(top))
-            return found[0] + 1
+            keys: Keys = found[0] + 1
+            return keys
         wide = min(WIDENED, len(self._allowed))
         _, found = self._index.search(question, wide, params=self._settings(wide))
         return passing(found[0] + 1, self._allowed, top)

@@ -4,6 +4,8 @@ import typer
 
 from pipelines.cli import asking, care, filling, service, study
 from pipelines.cli.bench import bench
+from pipelines.cli.identity import identity
+from pipelines.cli.watch import watch
 
 app = typer.Typer(
     name="streamproc",
@@ -27,4 +29,6 @@ for command in (
     study.setup,
 ):
     app.command()(command)
+app.add_typer(identity)
+app.add_typer(watch)
 app.add_typer(bench)

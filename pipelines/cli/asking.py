@@ -38,6 +38,12 @@ def search(
         int | None,
         typer.Option(min=1, metavar="N", help="Which face of the photo, from the left, where it has several."),
     ] = None,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-9, max=0.999, metavar="SHARE", help="Of people who were never there, the share that may get a match."
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -56,6 +62,7 @@ def search(
             from streamproc.query import blindness
 
             asker = Asker.load(settings)
+            asker.false_alarms = false_alarms or asker.false_alarms
             crop = asker.face(image, face)
             now = datetime.now(UTC)
             result = asker.ask(opened, crop, camera or (), since, until, top or settings.search.top, now)
@@ -80,6 +87,7 @@ def _document(result: "SearchResult") -> dict[str, object]:
     return {
         "verdict": result.verdict,
         "searched": result.searched,
+        "needed": result.needed,
         "milliseconds": result.milliseconds,
         "damaged": result.damaged,
         "other_codec": result.other_codec,

@@ -29,6 +29,7 @@ def ingest(
         typer.Option(parser=parse_time, metavar="TIME", help="When the first frame was captured, ISO 8601 UTC."),
     ] = None,
     report: ReportOption = None,
+    identities: Annotated[bool, typer.Option(help="Gather the tracks into identities when all is archived.")] = True,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -45,6 +46,10 @@ def ingest(
         settings = settings_file.load(config)
         with shown_progress() as progress:
             result = batch.ingest(sources, archive, camera, start, settings, progress, report)
+        if identities and any(source.archived and not source.skipped for source in result.sources):
+            from pipelines.identities.following import gather
+
+            gather(archive, settings)
         if report is not None:
             from pipelines.report import write_report
 

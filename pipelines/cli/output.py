@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from types import FrameType
@@ -84,6 +84,8 @@ def _plain(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, datetime):
         return utc(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, Enum):

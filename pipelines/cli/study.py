@@ -21,6 +21,7 @@ class Protocol(StrEnum):
     HELD_OUT = "held-out"
     MULTI_TASK = "multi-task"
     BIAS = "bias"
+    IDENTITIES = "identities"
 
 
 WorkOption = Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for all that is made on the way.")]
@@ -29,7 +30,10 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pic
 
 def train(
     part: Annotated[
-        str, typer.Argument(metavar="PART", help="faces, trunk, feature, texture, residual, export, rates or smear.")
+        str,
+        typer.Argument(
+            metavar="PART", help="faces, trunk, feature, texture, residual, export, calibration, rates or smear."
+        ),
     ],
     data: DataOption,
     folder: WorkOption = Path("runs"),
@@ -85,7 +89,9 @@ def evaluate(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Less: N pairs of each fold and kind, N pictures, N of each group, or N steps."
+            min=1,
+            metavar="N",
+            help="Less: N pairs of each fold and kind, N pictures, N of a group, N people, or N steps.",
         ),
     ] = None,
     judged: Annotated[
@@ -100,7 +106,8 @@ def evaluate(
     against its bits. examples: sheets of pictures. held-out: the base layer on training faces that training did not
     see, LFW left alone. multi-task: what the picture's weight in the feature of the profile "paper" costs, on the same
     people; it trains that feature for a short while at each weight. bias: strangers and pictures by sex and ethnic
-    group, on UTKFace. The others are on LFW. All but lfw, held-out and multi-task write a page.
+    group, on UTKFace. identities: who is who in composed scenes of two days before four cameras, on a folder of
+    portraits (PERSON_ANY.jpg). The others are on LFW. All but lfw, held-out and multi-task write a page.
 
     Example: streamproc evaluate rate-accuracy --data lfw --work runs
     """

@@ -95,7 +95,7 @@ def _product(_context: Any, _question: Any, _first: Any, _row: Any, _number: Any
         ]
         return target.make_tuple(builder, signature.return_type, sums)
 
-    pair = types.Tuple((types.float32, types.float32))
+    pair = cast(Any, types).Tuple((types.float32, types.float32))
     return pair(_question, types.int64, _row, types.int64, types.uint64), generate
 
 

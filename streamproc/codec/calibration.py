@@ -1,37 +1,102 @@
-"""From similarity to probability."""
+"""From similarity to probability, and to a verdict at a stated rate of false alarms."""
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
+from streamproc.errors import WeightsError
 from streamproc.types import FloatArray
+
+WORST = 0.05
+"""Quality under which a face counts as no worse."""
+SUFFIX = ".calibration.json"
+"""Ending of the file that lies beside a weights file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How much more likely a similarity is between two pictures of one person than of two: log ratio = slope * s +
-    offset, fitted on labelled training faces (`streamproc.training.calibration`)."""
+    """How alike pictures of one person are and how alike those of two, a question's face (not coded) and an archived
+    track (decoded); fitted on labelled faces as cameras see them (`streamproc.training.calibration`).
 
-    slope: float
-    offset: float
+    Similarities of one person are normal about `same` + `asked` ln(quality of the question) + `track` ln(quality of the
+    track's best shot) + `shots` ln(number of its shots), with the standard deviation `spread`. The upper tail of those
+    of strangers is that of a normal distribution about `strangers` with `strangers_spread`, whatever their quality.
+    """
 
-    def probability(self, similarity: FloatArray, searched: int) -> FloatArray:
-        """(N,) probability that each is the person asked for, by Bayes' rule.
+    codec_id: str
+    same: float
+    asked: float
+    track: float
+    shots: float
+    spread: float
+    strangers: float
+    strangers_spread: float
 
-        Before looking, that person is as likely absent as hidden behind one of the `searched` faces: the more were
-        compared, the more alike two faces must be, for strangers who look alike come with numbers.
+    def expected(self, asked: float, track: FloatArray, shots: FloatArray) -> FloatArray:
+        """(N,) how alike the same person's N tracks would be to the question's face in the mean, by the qualities (0 to
+        1) of both and the numbers of shots."""
+        question = self.asked * math.log(max(asked, WORST))
+        found = self.same + question + self.track * np.log(np.maximum(track, WORST)) + self.shots * np.log(shots)
+        return np.asarray(found, np.float32)
+
+    def between(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """(N,) how alike two tracks of one person would be in the mean, both decoded, by their qualities."""
+        logs = np.log(np.maximum(one, WORST)) + np.log(np.maximum(other, WORST))
+        return np.asarray(self.same + self.track * logs, np.float32)
+
+    def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
+        """(N,) probability that each track is of the person asked for, by Bayes' rule; `expected` as above.
+
+        Before looking, that person is as likely absent as one of the `people` compared: the more there are, the more
+        alike two faces must be, for strangers who look alike come with numbers.
         """
-        log_odds = self.slope * np.asarray(similarity, np.float64) + self.offset + _prior(searched)
+        # Who is more alike than expected is no less likely the same; who is quite unlike is no less likely a stranger.
+        unlike = np.maximum(similarity - np.float64(self.strangers), 0) / self.strangers_spread
+        alike = np.minimum(similarity - np.asarray(expected, np.float64), 0) / self.spread
+        log_odds = (unlike**2 - alike**2) / 2 + math.log(self.strangers_spread / self.spread)
+        log_odds -= math.log(max(2 * people - 1, 1))
         probability: FloatArray = (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
         return probability
 
-    def similarity(self, probability: float, searched: int) -> float:
-        """The similarity that has `probability` (above 0, below 1) where so many faces were compared."""
-        log_odds = math.log(probability / (1 - probability))
-        return (log_odds - self.offset - _prior(searched)) / self.slope
+    def threshold(self, people: int, false_alarms: float) -> float:
+        """The similarity that one of `people` strangers reaches with a probability of `false_alarms`."""
+        each = -math.expm1(math.log1p(-false_alarms) / max(people, 1))
+        return NormalDist(self.strangers, self.strangers_spread).inv_cdf(1 - each)
 
 
-def _prior(searched: int) -> float:
-    """The log odds, before looking, that one of the `searched` faces is the person asked for."""
-    return -math.log(max(2 * searched - 1, 1))
+def calibration_path(weights: Path) -> Path:
+    """Where the calibration of a weights file lies."""
+    return weights.with_suffix(SUFFIX)
+
+
+def write_calibration(calibration: Calibration, weights: Path) -> Path:
+    """The file beside the weights, written whole."""
+    path = calibration_path(weights)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def read_calibration(weights: Path, codec_id: str) -> Calibration:
+    """The calibration beside the weights; WeightsError when there is none, or that of another codec."""
+    path = calibration_path(weights)
+    try:
+        found = Calibration(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"The weights {weights} have no calibration ({path.name}) beside them, which search needs: "
+            "run `streamproc train calibration`."
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} is no calibration, or it is damaged ({error}): fetch it again.") from error
+    if found.codec_id != codec_id:
+        raise WeightsError(
+            f"{path} is the calibration of codec {found.codec_id}, and the weights are {codec_id}: "
+            "run `streamproc train calibration`."
+        )
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Self, get_args
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy.typing as npt
 
 from streamproc.codec.base_layer import BaseLayer
 from streamproc.codec.bitstream import read_header
-from streamproc.codec.calibration import Calibration
+from streamproc.codec.calibration import Calibration, read_calibration
 from streamproc.codec.conventional_layer import RATE_POINTS, ConventionalLayer, decode_files
 from streamproc.codec.enhancement_layer import EnhancementLayer
+from streamproc.codec.profiles import profile_path
 from streamproc.codec.trunk import FEATURE_SIZE, load_features, load_multi_task
 from streamproc.codec.weights import CodecWeights, load_weights
 from streamproc.errors import CodecError, WeightsError
@@ -29,11 +31,13 @@ SPLIT_PART, FEATURE_PART = "appearance", "trunk"
 class FaceCodec:
     """Codes aligned faces into base and enhancement layers and decodes them: numpy in, numpy out."""
 
-    def __init__(self, weights: CodecWeights, device: str, enhancement: EnhancementCodec = "learned") -> None:
+    def __init__(
+        self, weights: CodecWeights, device: str, enhancement: EnhancementCodec = "learned", path: Path | None = None
+    ) -> None:
+        """`path`: the weights' file, beside which the calibration lies."""
         self.device = device
         self.profile: str = weights.profile
         self.codec_id: str = weights.codec_id
-        self.calibration: Calibration = weights.calibration
         for part in (*PARTS, SPLIT_PART if weights.shape.split else FEATURE_PART):
             if not any(name.startswith(f"{part}.") for name in weights.tensors):
                 raise WeightsError(f"these weights lack the part '{part}': use a file of this version of streamproc")
@@ -46,6 +50,7 @@ class FaceCodec:
         self.pretrained = weights.shape.split
         """Whether raw features are the pretrained trunk's own, unchanged."""
         self._weights = weights
+        self._path = path
 
     @classmethod
     def load(cls, profile: str = "default", device: str = "auto", enhancement: EnhancementCodec = "learned") -> Self:
@@ -58,12 +63,21 @@ class FaceCodec:
             raise CodecError(
                 f"there is no enhancement '{enhancement}': choose one of {', '.join(get_args(EnhancementCodec))}"
             )
-        return cls(load_weights(profile), pick_device(device), enhancement)
+        return cls(load_weights(profile), pick_device(device), enhancement, profile_path(profile))
 
     @property
     def qualities(self) -> tuple[int, ...]:
         """The enhancement's rate points, lowest rate first."""
         return self._written.qualities
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What similarities say; only search needs it. WeightsError when there is none beside the weights."""
+        if self._path is None:
+            raise WeightsError(
+                "These weights come from no file, so there is no calibration beside it: load them from one."
+            )
+        return read_calibration(self._path, self.codec_id)
 
     @cached_property
     def _trunk(self) -> Net:

@@ -11,7 +11,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from streamproc.codec.calibration import Calibration
 from streamproc.codec.profiles import profile_path
 from streamproc.codec.shape import CodecShape
 from streamproc.errors import WeightsError
@@ -35,12 +34,11 @@ CONVERSION = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodecWeights:
-    """A profile's tensors by name, its sizes, the trunk that they were trained on (hash) and the calibration."""
+    """A profile's tensors by name, its sizes, and the trunk that they were trained on (hash)."""
 
     profile: str
     shape: CodecShape
     trunk: str
-    calibration: Calibration
     tensors: Mapping[str, Array]
     codec_id: str = field(init=False)
     """16 hex digits: the hash of the tensors and of the trunk. Another value means other codes."""
@@ -107,13 +105,11 @@ def tensors_hash(tensors: Mapping[str, Array], salt: str = "") -> str:
 
 def save_weights(weights: CodecWeights, path: Path) -> None:
     """Writes the file so that a kill leaves the old one or the new one."""
-    calibration = {"slope": weights.calibration.slope, "offset": weights.calibration.offset}
     metadata = {
         "format": FORMAT,
         "profile": weights.profile,
         "shape": json.dumps(weights.shape.as_dict()),
         "trunk": weights.trunk,
-        "calibration": json.dumps(calibration),
         "codec_id": weights.codec_id,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +131,6 @@ def load_weights(profile: str) -> CodecWeights:
             metadata["profile"],
             CodecShape(**json.loads(metadata["shape"])),
             metadata["trunk"],
-            Calibration(**json.loads(metadata["calibration"])),
             tensors,
         )
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:

@@ -45,12 +45,12 @@ def evaluate(
     groups: Sequence[ChipGroup],
     codec: FaceCodec,
     finder: FaceFinder,
-    match_probability: float,
+    false_alarms: float,
     work: Path,
     out: Path,
     progress: Progress,
 ) -> BiasResult:
-    """The figures of the groups; `match_probability` is that of the verdict "match".
+    """The figures of the groups; `false_alarms` is the rate at which the verdict is "match".
 
     Features and base layers are kept in `work/utkface`, finished rows of pictures in `out`.
     """
@@ -59,7 +59,7 @@ def evaluate(
     coded = coded_shards(
         work / "utkface" / key, key, codec, lambda n: feature_crops(groups[n].chips()), len(groups), progress
     )
-    single, thousand = (codec.calibration.similarity(match_probability, searched) for searched in (1, 1000))
+    single, thousand = (codec.calibration.threshold(searched, false_alarms) for searched in (1, 1000))
     rows: list[StrangersRow] = []
     common: dict[str, list[float]] = {}
     for name, features in ((RAW, coded.raw), (SEARCHED, codec.features(coded.bases))):

@@ -58,22 +58,33 @@ def read_people(
     What comes before a file name's last underscore is who it is: `007_neutral.jpg` and `007_smiling.jpg` are one
     person, `anna.png` is another. Raises SourceNotFound for a folder without pictures, NoFace for a picture without.
     """
+    photos = photos_of(folder)
+    people = []
+    chosen = list(photos.items())[:limit]
+    for done, (identity, paths) in enumerate(chosen, start=1):
+        shown = read_portrait(paths[0], identity, finder)
+        other = shown.crop if len(paths) == 1 else _subject(read_photo(paths[-1]), paths[-1], finder)
+        people.append(Person(identity, shown, other))
+        if progress:
+            progress("portraits", done, len(chosen))
+    return people
+
+
+def photos_of(folder: Path) -> dict[str, list[Path]]:
+    """The pictures of each person of a folder, told apart as `read_people` says; raises SourceNotFound."""
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not files:
         raise SourceNotFound(f"The folder '{folder}' holds no picture: give one with portraits.")
     photos: dict[str, list[Path]] = {}
     for path in files:
         photos.setdefault(path.stem.rpartition("_")[0] or path.stem, []).append(path)
-    people = []
-    chosen = list(photos.items())[:limit]
-    for done, (identity, paths) in enumerate(chosen, start=1):
-        image = read_photo(paths[0])
-        shown = cut_out(image, _subject(image, paths[0], finder), identity, paths[0].name)
-        other = shown.crop if len(paths) == 1 else _subject(read_photo(paths[-1]), paths[-1], finder)
-        people.append(Person(identity, shown, other))
-        if progress:
-            progress("portraits", done, len(chosen))
-    return people
+    return photos
+
+
+def read_portrait(path: Path, identity: str, finder: FaceFinder) -> Portrait:
+    """The subject of a photo, cut out; raises NoFace."""
+    image = read_photo(path)
+    return cut_out(image, _subject(image, path, finder), identity, path.name)
 
 
 def people_of(pictures: Sequence[Path], finder: FaceFinder, limit: int | None = None) -> list[Person]:

@@ -13,15 +13,24 @@ from streamproc.query.gaps import merged
 from streamproc.query.reader import ArchiveReader
 from streamproc.types import BaseLayers, FloatArray, GapRecord, Match
 
-MATCH_PROBABILITY = 0.5
-"""The verdict is a match from here on: the same person is likelier than not."""
+FALSE_ALARMS = 0.05
+"""Of people who were never there, the share for whom somebody may be taken, where nothing else is asked for."""
 
 
 class ProbabilityScale(Protocol):
-    """What turns a similarity into a probability."""
+    """What turns a similarity into a probability, and says where a match begins."""
 
-    def probability(self, similarity: FloatArray, searched: int, /) -> FloatArray:
-        """That it is the same person, given how many faces were compared: (N,) of (N,) cosines."""
+    def expected(self, asked: float, track: FloatArray, shots: FloatArray, /) -> FloatArray:
+        """(N,) how alike the same person's tracks would be, by the qualities of both and the numbers of shots."""
+        ...
+
+    def probability(self, similarity: FloatArray, expected: FloatArray, people: int, /) -> FloatArray:
+        """(N,) that each is the same person, of cosines and what they were expected to be, given how many people were
+        compared."""
+        ...
+
+    def threshold(self, people: int, false_alarms: float, /) -> float:
+        """The cosine that one of so many strangers reaches with a probability of `false_alarms`."""
         ...
 
 
@@ -45,7 +54,7 @@ class SearchCodec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer; `matches` best first, one a track, whatever the verdict.
+    """The answer; `matches` best first, one a track, whatever the verdict: a match from a similarity of `needed` on.
 
     `searched` counts the tracks compared; `damaged` the faces left out because their base layer does not match its
     checksum, `other_codec` those left out because another codec wrote them; `gaps` are when the cameras asked about had
@@ -54,6 +63,7 @@ class SearchResult:
 
     verdict: Literal["match", "no match"]
     searched: int
+    needed: float
     milliseconds: float
     matches: tuple[Match, ...]
     damaged: int
@@ -70,11 +80,14 @@ def search(
     until: datetime | None = None,
     top: int = 10,
     now: datetime | None = None,
+    quality: float = 1.0,
+    false_alarms: float = FALSE_ALARMS,
 ) -> SearchResult:
     """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict.
 
     `feature` is of unit norm and was not coded: a question need not lose what storing costs (asymmetric distance
-    computation; Jegou et al. 2011).
+    computation; Jegou et al. 2011). `quality` (0 to 1) is that of its face. `false_alarms`: for which share of people
+    who were never there the verdict may be a match; each track that is compared counts as a person.
 
     Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
     `feature` and the mean of its decoded features. `now` is the moment of asking, for the gaps: with it, a camera that
@@ -89,19 +102,17 @@ def search(
     gaps = merged(archive.gaps(cameras, since, until, now))
     matches: tuple[Match, ...] = ()
     searched = len({layers.track_ids[k] for k in sound})
+    needed = codec.calibration.threshold(searched, false_alarms)
     if sound:
         features = codec.features([layers.payloads[k] for k in sound])
-        best, similarities = _best_tracks(features, feature, [layers.track_ids[k] for k in sound], top)
-        records = archive.faces([layers.face_ids[sound[k]] for k in best])
-        probabilities = codec.calibration.probability(similarities, len(sound))
-        found = [
-            Match(record, float(similarity), float(probability))
-            for record, similarity, probability in zip(records, similarities, probabilities, strict=True)
-        ]
-        matches = tuple(sorted(found, key=lambda match: (-match.probability, -match.similarity)))
+        shots, similarities = _best_tracks(features, feature, [layers.track_ids[k] for k in sound], top)
+        matches = _judged(
+            archive, codec, [[layers.face_ids[sound[k]] for k in own] for own in shots], similarities, quality, searched
+        )
     return SearchResult(
-        verdict="match" if matches and matches[0].probability >= MATCH_PROBABILITY else "no match",
+        verdict="match" if any(match.similarity >= needed for match in matches) else "no match",
         searched=searched,
+        needed=needed,
         milliseconds=(time.perf_counter() - began) * 1000,
         matches=matches,
         damaged=damaged,
@@ -118,9 +129,9 @@ def _sound(layers: BaseLayers) -> list[int]:
 
 def _best_tracks(
     features: FloatArray, feature: FloatArray, track_ids: Sequence[str], top: int
-) -> tuple[list[int], FloatArray]:
-    """(the place of the most similar face of each of the `top` most similar tracks, the tracks' similarities), best
-    first.
+) -> tuple[list[list[int]], FloatArray]:
+    """(the places of the faces of each of the `top` most similar tracks, the most similar face first, the tracks'
+    similarities), best first.
 
     A track is compared by the mean direction of its shots: what is accidental in one of them, which makes strangers
     alike now and then, averages out. The best of several shots would be the most accidental one.
@@ -132,4 +143,27 @@ def _best_tracks(
     sums = np.add.reduceat(features[order], starts, axis=0)
     similarities = (sums @ feature) / np.maximum(np.linalg.norm(sums, axis=1), np.finfo(np.float32).tiny)
     best = np.argsort(-similarities, kind="stable")[:top]
-    return order[starts[best]].tolist(), similarities[best]
+    ends = np.append(starts[1:], len(order))
+    return [order[starts[k] : ends[k]].tolist() for k in best], similarities[best]
+
+
+def _judged(
+    archive: ArchiveReader,
+    codec: SearchCodec,
+    shots: Sequence[Sequence[str]],
+    similarities: FloatArray,
+    quality: float,
+    people: int,
+) -> tuple[Match, ...]:
+    """The matches of tracks by the ids of their faces, the one to show first; the most probable first."""
+    records = iter(archive.faces([face_id for own in shots for face_id in own]))
+    tracks = [[next(records) for _ in own] for own in shots]
+    scale = codec.calibration
+    seen = np.array([max(record.quality for record in own) for own in tracks], np.float32)
+    counts = np.array([len(own) for own in tracks], np.float32)
+    probabilities = scale.probability(similarities, scale.expected(quality, seen, counts), people)
+    found = [
+        Match(own[0], float(similarity), float(probability))
+        for own, similarity, probability in zip(tracks, similarities, probabilities, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda match: (-match.probability, -match.similarity)))

@@ -1,5 +1,5 @@
-"""The training commands: `train PART`, in the order faces, feature, texture, residual, export; rates for evaluation;
-smear, which is no part of the codec.
+"""The training commands: `train PART`, in the order faces, feature, texture, residual, export, calibration; rates for
+evaluation; smear, which is no part of the codec.
 
 The profile "paper" has a part more, trunk, before feature. Its parts lie in WORK/paper.
 """
@@ -12,7 +12,18 @@ import torch
 
 from streamproc.codec.trunk import load_trunk
 from streamproc.faces.finder import FaceFinder
-from streamproc.training import export, feature, laplacian, rates, residual, smear, structured, texture, trunk
+from streamproc.training import (
+    calibration,
+    export,
+    feature,
+    laplacian,
+    rates,
+    residual,
+    smear,
+    structured,
+    texture,
+    trunk,
+)
 from streamproc.training.data import SHARD, load_faces, pictures, prepare
 from streamproc.training.loop import Plan, Progress, TrainResult
 from streamproc.training.trunk import TEXTURE_WEIGHT
@@ -104,6 +115,11 @@ def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
     return export.export(options.faces, options.parts, options.profile)
 
 
+def train_calibration(options: TrainOptions, progress: Progress) -> TrainResult:
+    """Fits what search makes of similarities, and writes it beside the weights file."""
+    return calibration.train(options.data, options.parts, options.profile, progress)
+
+
 FEATURE = Plan(steps=2000, batch=256, rate=1e-3)
 TRUNK = Plan(steps=300, batch=128, rate=3e-4, slow="top")
 STRUCTURED = Plan(steps=600, batch=128, rate=3e-4, slow="linear")
@@ -119,6 +135,7 @@ PARTS: dict[str, Callable[[TrainOptions, Progress], TrainResult]] = {
     "texture": train_texture,
     "residual": train_residual,
     "export": train_export,
+    "calibration": train_calibration,
     "rates": train_rates,
     "smear": train_smear,
 }

@@ -42,10 +42,13 @@ class TrainingFaces:
 
     def held_out(self) -> npt.NDArray[np.bool_]:
         """(N,) True for the tenth of the faces kept for validation, by identity, so that no person is on both sides."""
-        keys = [
-            f"i{i}" if i != NO_IDENTITY else f"n{n}" for i, n in zip(self.identities.tolist(), self.names, strict=True)
-        ]
-        return np.array([hashlib.sha256(key.encode()).digest()[0] < 26 for key in keys])
+        return np.array([is_held_out(i, n) for i, n in zip(self.identities.tolist(), self.names, strict=True)])
+
+
+def is_held_out(identity: int, name: str) -> bool:
+    """Whether a person, or a picture of nobody else, is of the tenth that is kept out of training."""
+    key = f"i{identity}" if identity != NO_IDENTITY else f"n{name}"
+    return hashlib.sha256(key.encode()).digest()[0] < 26
 
 
 def pictures(data: Path) -> list[Path]:

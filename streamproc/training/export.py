@@ -1,9 +1,8 @@
-"""Export: trained parts to one weights file with integer tables, an integer hyper-decoder and a calibration."""
+"""Export: trained parts to one weights file with integer tables and an integer hyper-decoder."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from streamproc.codec.base_code import PREFIX as BASE_TABLES
-from streamproc.codec.calibration import Calibration
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_context import IntegerContext
@@ -27,7 +25,7 @@ from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.base_parts import TrainedBase, trained_parts
-from streamproc.training.calibration import GROUPED, accepted_share, calibrate, pair_similarities, strangers_alike
+from streamproc.training.calibration import accepted_share, pair_similarities
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
 from streamproc.training.levels import LEVELS, bin_likelihood, expected
 from streamproc.training.loop import TrainResult
@@ -70,30 +68,20 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{profile}.safetensors"
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    weights = CodecWeights(profile, SHAPES[profile], trunk, Calibration(1.0, 0.0), arrays)
+    weights = CodecWeights(profile, SHAPES[profile], trunk, arrays)
     codec = FaceCodec(weights, "cpu")
     labelled = data.held_out() & (data.identities != NO_IDENTITY)
     raw = features.numpy()
     bases = codec.base.encode(data.crops[labelled], raw[labelled])
     decoded = codec.features(bases)
-    grouped = np.array([name.startswith(f"{GROUPED}/") for name in data.names.tolist()])
-    strangers = codec.features(codec.base.encode(data.crops[grouped], raw[grouped]))
     same, other = pair_similarities(decoded, data.identities[labelled], raw[labelled])
-    groups = strangers_alike(strangers, data.names[grouped], raw[grouped])
-    calibration = calibrate(same, groups)
-    ninety_ninth = [float(np.quantile(group, 0.99)) for group in groups]
-    save_weights(replace(weights, calibration=calibration), target)
+    save_weights(weights, target)
     lengths = [len(b) for b in bases]
     metrics = {
         "base_bytes_mean": float(np.mean(lengths)),
         "base_bytes_max": float(np.max(lengths)),
         "tar_raw_far_1e-3": accepted_share(*pair_similarities(raw[labelled], data.identities[labelled])),
         "tar_asked_far_1e-3": accepted_share(same, other),
-        # How alike 1 pair in 100 of strangers is, in the group where they are least and most alike.
-        "strangers_p99_least": min(ninety_ninth),
-        "strangers_p99_most": max(ninety_ninth),
-        "calibration_slope": calibration.slope,
-        "calibration_offset": calibration.offset,
     }
     return TrainResult(PART, 1, time.monotonic() - started, str(target), metrics)
 
@@ -123,7 +111,7 @@ def export_alone(work: Path) -> Path:
     tables = CodeTables.from_counts(silent, np.zeros(len(silent), np.int32))
     tensors = residual_tensors(trained_residual(work, ALONE)) | table_tensors(BASE_TABLES, tables)
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    save_weights(CodecWeights("alone", shape, "", Calibration(1.0, 0.0), arrays), target)
+    save_weights(CodecWeights("alone", shape, "", arrays), target)
     return target
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.codec.calibration import Calibration
 from streamproc.codec.shape import CodecShape
 from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
 from streamproc.errors import WeightsError
@@ -39,7 +38,7 @@ def weights() -> CodecWeights:
         "net.bias": np.arange(4, dtype=np.float32),
         "network.other": np.zeros(1, np.float32),
     }
-    return CodecWeights("made", CodecShape(), "trunk", Calibration(2.0, 1.0), tensors)
+    return CodecWeights("made", CodecShape(), "trunk", tensors)
 
 
 def test_a_part_comes_back_in_float32(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def silent(name: str, done: int, total: int) -> None:
 
 def measured(little: LittleSet, work: Path, limit: int | None = None) -> BiasResult:
     groups = read_groups(little.data, limit)
-    return bias.evaluate(groups, little.codec, little.finder, 0.5, work, work / "out", silent)
+    return bias.evaluate(groups, little.codec, little.finder, 0.05, work, work / "out", silent)
 
 
 def test_groups_are_read_from_names(little: LittleSet) -> None:
@@ -113,11 +113,10 @@ def test_strangers_and_pictures_are_counted(little: LittleSet, tmp_path: Path) -
     assert rows[SEVERAL, RAW].pairs == 15
     for feature in (RAW, SEARCHED):
         assert rows[ONE, feature].match_of_1 == 1
-        assert rows[SEVERAL, feature].match_of_1 < 0.1
+        assert rows[SEVERAL, feature].match_of_1000 < 0.1
         assert rows[ONE, feature].mean > 0.8 > 0.4 > rows[SEVERAL, feature].mean
     assert result.match_of_1_from < result.match_of_1000_from
-    (even,) = little.codec.calibration.probability(np.array([result.match_of_1000_from], np.float32), 1000)
-    assert even == pytest.approx(0.5, abs=1e-4)
+    assert result.match_of_1000_from == little.codec.calibration.threshold(1000, 0.05)
     for row in result.pictures:
         assert row.found == row.found_small == 1
         assert 0 < row.base_bytes <= 48 < row.both_bytes

@@ -20,7 +20,13 @@ from streamproc.types import Detection, FaceCode, FloatArray, Image
 class Scale:
     """A match from a similarity of 0.8 on."""
 
-    def probability(self, similarity: FloatArray, searched: int) -> FloatArray:
+    def expected(self, asked: float, track: FloatArray, shots: FloatArray) -> FloatArray:
+        return track
+
+    def threshold(self, people: int, false_alarms: float) -> float:
+        return 0.8
+
+    def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
         return np.asarray(1 / (1 + np.exp(-40 * (similarity - 0.8))), np.float32)
 
 

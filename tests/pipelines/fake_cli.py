@@ -12,5 +12,5 @@ if __name__ == "__main__":
     archive, weights, *sources = sys.argv[1:]
     config = Path(archive).with_suffix(".yaml")
     config.write_text(f"encode: {{profile: {weights}}}\ncapture: {{max_rate: 30.0, motion: false}}\n", encoding="utf-8")
-    sys.argv[1:] = ["ingest", *sources, "--archive", archive, "--config", str(config), "--json"]
+    sys.argv[1:] = ["ingest", *sources, "--archive", archive, "--config", str(config), "--no-identities", "--json"]
     main()

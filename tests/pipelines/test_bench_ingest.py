@@ -93,7 +93,7 @@ def test_the_service_is_watched(tmp_path: Path) -> None:
         pass
     jobs = [CameraJob(name, f"fake://{name}", f"fake://{name}", "tcp") for name in ("gate", "yard")]
     # The known-face check would find a fake codec's faces, and rightly say that another codec wrote them.
-    seen = watch(str(archive), Settings(service=ServiceSettings(check=None)), jobs, 3.0, FAKES)
+    seen = watch(str(archive), Settings(service=ServiceSettings(check=None, identities=False)), jobs, 3.0, FAKES)
     assert timedelta(seconds=2.9) < seen.ended - seen.begun < timedelta(seconds=6)
     # Two cameras of ten frames a second.
     assert 30 <= seen.frames <= 130

@@ -15,7 +15,11 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
 COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "doctor", "train", "evaluate", "setup"]
-GROUPED = ["bench codec", "bench best-shot"]
+GROUPED = [
+    *("bench codec", "bench best-shot", "watch add", "watch list", "watch remove", "watch events"),
+    *(f"identity {name}" for name in ("gather", "list", "name", "merge", "split", "ignore", "undo", "log")),
+    *(f"identity {name}" for name in ("timeline", "with", "journeys")),
+]
 """Commands of groups, which are listed by the group's name."""
 
 
@@ -51,7 +55,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
     assert result.returncode == 0
     assert time.monotonic() - begun[1] < 5  # a quarter of a second on an idle machine
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
-    assert [name for name in listed if name != "--help"] == [*COMMANDS, "bench"]
+    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "bench"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from streamproc.config import ServiceSettings, Settings
 from streamproc.types import GapReason, Transport
 
 FAKES = LiveEntries(detect="fake_live:find", encode="fake_live:code")
-SETTINGS = Settings(service=ServiceSettings(silent=2.0, frozen=4.0, retry=1.0, check=None))
+SETTINGS = Settings(service=ServiceSettings(silent=2.0, frozen=4.0, retry=1.0, check=None, identities=False))
 
 
 @pytest.fixture

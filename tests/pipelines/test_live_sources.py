@@ -22,7 +22,8 @@ from streamproc.types import Clock, CodedFace, CodedTrack, FaceCode, FaceRecord,
 SERVER = Path(__file__).parents[1] / "media" / "http_camera.py"
 FAKES = LiveEntries(detect="fake_live:find", encode="fake_live:code")
 SETTINGS = Settings(
-    service=ServiceSettings(silent=2.0, frozen=10.0, retry=1.0), capture=CaptureSettings(hardware="abacus")
+    service=ServiceSettings(silent=2.0, frozen=10.0, retry=1.0, identities=False),
+    capture=CaptureSettings(hardware="abacus"),
 )
 
 

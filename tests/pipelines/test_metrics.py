@@ -18,6 +18,7 @@ from test_service import Running, job, start
 
 from pipelines.children import Child
 from pipelines.events import as_json
+from pipelines.identities.follower import Follower
 from pipelines.machine import metrics_port
 from pipelines.messages import ArchiveState
 from pipelines.metrics import serve
@@ -125,7 +126,10 @@ def test_no_count_goes_back_when_processes_are_started_anew(start: Callable[...,
 
 def test_the_document_lists_every_metric_and_event() -> None:
     stages = {name: Stage(name, cast(Child, None)) for name in ("detect", "encode", "archive")}
-    site = SimpleNamespace(cameras={"gate": Watched(job("gate"))}, stages=stages, archive=ArchiveState(True, ""))
+    follower = Follower(None, print)
+    site = SimpleNamespace(
+        cameras={"gate": Watched(job("gate"))}, stages=stages, archive=ArchiveState(True, ""), follower=follower
+    )
     scraped = Scraped(cast(Service, site))
     scraped.now()
     said = DOCUMENT.read_text(encoding="utf-8")

@@ -30,7 +30,8 @@ FAKES = LiveEntries(
     archive="fake_live:tight_archive",
 )
 SETTINGS = Settings(
-    service=ServiceSettings(silent=1.5, check=None), supervisor=SupervisorSettings(silence=8.0, stop=10.0)
+    service=ServiceSettings(silent=1.5, check=None, identities=False),
+    supervisor=SupervisorSettings(silence=8.0, stop=10.0),
 )
 MASK = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5))
 

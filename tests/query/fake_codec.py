@@ -26,10 +26,18 @@ def feature(*values: float) -> FloatArray:
 class FakeScale:
     """A logistic scale that asks for more similarity where more tracks were searched."""
 
-    def probability(self, similarity: FloatArray, searched: int) -> FloatArray:
+    def expected(self, asked: float, track: FloatArray, shots: FloatArray) -> FloatArray:
+        """(N,) the same for all but a worse question's."""
+        return np.full_like(track, 0.6 * asked)
+
+    def probability(self, similarity: FloatArray, expected: FloatArray, people: int) -> FloatArray:
         """(N,) probabilities."""
-        chance = 1 / (1 + np.exp(-30 * (similarity - 0.6)) * searched)
+        chance = 1 / (1 + np.exp(-30 * (similarity - expected)) * people)
         return np.asarray(chance, np.float32)
+
+    def threshold(self, people: int, false_alarms: float) -> float:
+        """The similarity with an even chance, at the default rate."""
+        return 0.6 + float(np.log(max(people, 1)) + np.log(0.05 / false_alarms)) / 30
 
 
 @dataclass

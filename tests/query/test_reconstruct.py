@@ -102,7 +102,6 @@ def test_a_face_that_was_erased_is_not_shown_from_the_cache(
     pictures = Reconstructor(archive, FakeCodec(), cache)
     pictures.picture(ids[0], Layer.BASE)
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
-        connection.execute("DELETE FROM base_layers WHERE face_key = 1")
         connection.execute("DELETE FROM enhancement_layers WHERE face_key = 1")
         connection.execute("DELETE FROM faces WHERE key = 1")
     with pytest.raises(UnknownRecord, match=f"no face '{ids[0]}'"):
@@ -160,10 +159,14 @@ def test_damaged_layers_are_refused_with_the_faces_name(
     archive: Archive, ids: list[str], cache: Path, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
-        connection.execute("UPDATE enhancement_layers SET payload = ? WHERE face_key = 2", (b"bad",))
-        connection.execute("UPDATE base_layers SET payload = x'00' WHERE face_key = 3")
+        connection.execute(
+            "UPDATE enhancement_blobs SET payload = ? "
+            "WHERE digest = (SELECT digest FROM enhancement_layers WHERE face_key = 2)",
+            (b"bad",),
+        )
+        connection.execute("UPDATE faces SET payload = x'00' WHERE key = 3")
     pictures = Reconstructor(archive, FakeCodec(), cache)
-    with pytest.raises(CorruptCode, match=f"Face '{ids[1]}' cannot be decoded: the enhancement layer is cut"):
+    with pytest.raises(CorruptCode, match=f"Face '{ids[0]}' cannot be decoded: the enhancement layer is cut"):
         pictures.pictures(ids[:2], Layer.FULL)
     with pytest.raises(CorruptCode, match=f"'{ids[2]}' was damaged in the archive"):
         pictures.picture(ids[2], Layer.BASE)

@@ -97,10 +97,10 @@ def test_an_empty_archive_holds_no_match(archive: Archive) -> None:
 def test_damaged_faces_are_left_out_and_counted(archive: Archive, tmp_path: Path) -> None:
     ann, other = ingest(archive, "door", [[ANN], [CAT, feature(1, 0.1)]])
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
-        (payload,) = connection.execute("SELECT payload FROM base_layers WHERE face_key = 2").fetchone()
+        (payload,) = connection.execute("SELECT payload FROM faces WHERE key = 2").fetchone()
         flipped = bytes([payload[0] ^ 1]) + payload[1:]
-        connection.execute("UPDATE base_layers SET payload = ? WHERE face_key = 2", (flipped,))
-        connection.execute("UPDATE base_layers SET payload = x'00' WHERE face_key = 1")
+        connection.execute("UPDATE faces SET payload = ? WHERE key = 2", (flipped,))
+        connection.execute("UPDATE faces SET payload = x'00' WHERE key = 1")
     result = search(archive, FakeCodec(), ANN)
     assert (result.damaged, result.searched) == (2, 1), "a track without a sound face was not searched"
     assert [match.record.id for match in result.matches] == [f"{other}-1"]

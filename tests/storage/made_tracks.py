@@ -23,7 +23,7 @@ def made_face(seed: str, at: datetime, codec_id: str = CODEC, enhanced: bool = T
         box=(float(x), float(y), x + 80.5, y + 90.25),
         landmarks=tuple((x + 10.0 * k, y + 5.0 * k) for k in range(5)),
         confidence=0.75,
-        quality=chance.random(),
+        quality=round(255 * chance.random()) / 255,  # as exactly as an archive keeps it
         code=FaceCode(codec_id, base, chance.randbytes(200) if enhanced else None),
         checksum=zlib.crc32(base),
     )

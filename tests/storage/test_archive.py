@@ -56,17 +56,6 @@ def test_a_track_comes_back_as_it_was_written(archive: Archive) -> None:
         assert archive.code(face_record.id) == face.code
 
 
-def test_the_streams_own_time_and_the_landmarks_are_kept(archive: Archive, path: Path) -> None:
-    face = made_track(0).faces[0]
-    archive.add_track(begin(archive), made_track(0))
-    connection = sqlite3.connect(path)
-    row = connection.execute(
-        "SELECT epoch, pts, time_base_numerator, time_base_denominator, length(landmarks) FROM faces ORDER BY rank"
-    ).fetchone()
-    connection.close()
-    assert row == (0, face.time.pts, 1, 90000, 40)
-
-
 def test_faces_come_in_the_order_asked_even_twice_and_by_the_thousand(archive: Archive) -> None:
     source_id = begin(archive)
     for ordinal in range(4):
@@ -235,7 +224,7 @@ def test_info_counts_what_is_there(archive: Archive, path: Path) -> None:
 def test_a_base_layer_damaged_in_the_archive_is_refused_by_name(archive: Archive, path: Path) -> None:
     source_id = begin(archive)
     archive.add_track(source_id, made_track(0))
-    change(path, "UPDATE base_layers SET payload = ? WHERE face_key = 2", b"other bytes")
+    change(path, "UPDATE faces SET payload = ? WHERE key = 2", b"other bytes")
     assert archive.code(f"{source_id}-0000-0") == made_track(0).faces[0].code
     with pytest.raises(CorruptCode, match=f"'{source_id}-0000-1' was damaged in the archive"):
         archive.code(f"{source_id}-0000-1")

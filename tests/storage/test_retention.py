@@ -36,18 +36,18 @@ def rows(archive: Archive) -> list[int]:
     with closing(sqlite3.connect(archive._path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        tables = ("sources", "tracks", "faces", "base_layers", "enhancement_layers")
+        tables = ("sources", "tracks", "faces", "enhancement_layers", "enhancement_blobs")
         return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
 
 
 def test_pictures_go_and_search_stays(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "FACES_A_STEP", 4)
+    monkeypatch.setattr(retention, "TRACKS_A_STEP", 2)
     faces = filled(archive, 10)
     filled(archive, 10, "yard")
     before = archive.base_layers(CODEC)
     steps = list(archive.clear(START + minutes(5), None))
     assert sum(steps, Removed()) == Removed(pictures=2 * 15, bytes=2 * 15 * 200)
-    assert max(step.pictures for step in steps) == 4
+    assert max(step.pictures for step in steps) == 6
     assert archive.base_layers(CODEC) == before
     assert [Layer.FULL in record.layers for record in archive.faces(faces)] == [False] * 15 + [True] * 15
     assert archive.code(faces[0]).enhancement is None
@@ -74,7 +74,6 @@ def test_nothing_is_asked_for(archive: Archive) -> None:
 
 
 def test_a_clearance_that_was_killed_is_gone_on_with(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "FACES_A_STEP", 2)
     monkeypatch.setattr(retention, "TRACKS_A_STEP", 1)
     filled(archive, 6)
     steps = archive.clear(START + minutes(9), START + minutes(3))
@@ -83,7 +82,7 @@ def test_a_clearance_that_was_killed_is_gone_on_with(archive: Archive, monkeypat
     assert first.tracks == 2
     rest = sum(archive.clear(START + minutes(9), START + minutes(3)), Removed())
     assert (rest.tracks, rest.pictures) == (1, 3 + 9)
-    assert rows(archive) == [1, 3, 9, 9, 0]
+    assert rows(archive) == [1, 3, 9, 0, 0]
 
 
 def test_others_write_between_two_steps(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,3 +162,17 @@ def test_nobody_takes_the_name_of_a_hidden_camera(archive: Archive) -> None:
     hidden(archive)
     with pytest.raises(ArchiveError, match="give yours another name"):
         begin(archive, HIDDEN)
+
+
+def test_the_file_gives_back_its_room_in_steps(archive: Archive) -> None:
+    filled(archive, 400)
+    archive.close()
+    full = archive._path.stat().st_size
+    list(archive.clear(None, START + minutes(10_000)))
+    freed = [archive.shrink(100_000)]
+    assert 0 < freed[0] <= 100_000
+    while freed[-1]:
+        freed.append(archive.shrink(100_000))
+    archive.close()
+    assert archive._path.stat().st_size == full - sum(freed)
+    assert sum(freed) > full / 2

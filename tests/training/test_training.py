@@ -1,4 +1,4 @@
-"""Training: losses against their definitions, runs that go on where they stopped, calibration."""
+"""Training: losses against their definitions, runs that go on where they stopped."""
 
 from pathlib import Path
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from streamproc.codec.calibration import Calibration
 from streamproc.errors import WeightsError
 from streamproc.training import loop
-from streamproc.training.calibration import calibrate, fit, pair_similarities, strangers_alike
 from streamproc.training.data import NO_IDENTITY, TrainingFaces
 from streamproc.training.loop import Plan, load_trained
 from streamproc.training.losses import hadamard, satd, shrink
@@ -73,46 +71,6 @@ def people(count: int, looks: int, spread: float, seed: int = 0) -> TrainingFace
     ones = np.ones(n, np.float32)
     identities = np.repeat(np.arange(count), looks)
     return TrainingFaces(np.zeros((n, 1, 1, 3), np.uint8), features.astype(np.float32), identities, ones, ones, names)
-
-
-def test_calibration_tells_people_from_strangers() -> None:
-    data = people(60, 6, 1.5)
-    same, other = pair_similarities(data.features, data.identities)
-    calibration = fit(same, other)
-    assert (calibration.probability(same, 1) > 0.5).mean() > 0.9
-    assert (calibration.probability(other, 1) < 0.5).mean() > 0.9
-
-
-def test_wrong_labels_do_not_flatten_the_slope() -> None:
-    data = people(60, 6, 1.5)
-    wrong = data.identities.copy()
-    wrong[::40] = 7
-    clean, noisy = (fit(*pair_similarities(data.features, identities)) for identities in (data.identities, wrong))
-    assert noisy.slope > 0.6 * clean.slope
-
-
-def test_the_group_that_looks_most_alike_sets_the_bar() -> None:
-    data = people(60, 6, 1.5)
-    same, other = pair_similarities(data.features, data.identities)
-    alike = calibrate(same, [other, other + 0.1])
-    assert alike == fit(same, other + 0.1)
-    similarity = np.array([0.4], np.float32)
-    assert alike.probability(similarity, 1) < fit(same, other).probability(similarity, 1)
-
-
-def test_strangers_are_paired_within_their_group() -> None:
-    features = people(100, 1, 0.5).features
-    names = np.array([f"mebeauty/{'female' if i < 50 else 'male'}_asian_{i}.webp" for i in range(100)])
-    groups = strangers_alike(features, names, features)
-    assert [len(group) for group in groups] == [50 * 49 // 2] * 2
-    assert groups[1][0] == pytest.approx(float(features[50] @ features[51]))
-
-
-def test_strangers_come_with_numbers() -> None:
-    calibration = Calibration(slope=20, offset=-8)
-    similarity = np.array([0.6], np.float32)
-    few, many = calibration.probability(similarity, 10)[0], calibration.probability(similarity, 100_000)[0]
-    assert few > 0.5 > many
 
 
 def test_people_are_held_out_whole() -> None:

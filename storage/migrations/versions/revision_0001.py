@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from storage.schema import Points, UtcTime
+from storage.schema import UtcTime
 
 revision = "0001"
 down_revision: str | None = None
@@ -100,7 +100,7 @@ def _faces() -> None:
         sa.Column("y0", sa.Double(), nullable=False),
         sa.Column("x1", sa.Double(), nullable=False),
         sa.Column("y1", sa.Double(), nullable=False),
-        sa.Column("landmarks", Points(), nullable=False),
+        sa.Column("landmarks", sa.LargeBinary(), nullable=False),
         sa.Column("confidence", sa.Double(), nullable=False),
         sa.Column("quality", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_faces"),
