@@ -29,8 +29,9 @@ class Narrowed:
 
     def kept(self, seen: Seen) -> npt.NDArray[np.bool_]:
         """(N,): whether each face passes."""
-        passes: npt.NDArray[np.bool_] = (seen.times >= self.since) & (seen.times < self.until)
-        return passes & (seen.cameras == self.camera)
+        passes: npt.NDArray[np.bool_] = seen.cameras == self.camera
+        passes &= (seen.times >= self.since) & (seen.times < self.until)
+        return passes
 
 
 class Engine(Protocol):
