@@ -15,6 +15,11 @@ PLANES: Final = 3
 """Bits in which a scan knows how much a coordinate of the question weighs."""
 STRIDE: Final = 1024
 """Rows whose penalties are counted at a time: they stay in the nearest cache."""
+FIRST: Final = 64
+"""Of the first ones, of which all are compared, fewer are taken."""
+
+UNSEEN: Final = np.float32(-2)
+"""The similarity of what is no face."""
 
 _ONE: Final = np.uint64(1)
 _TWO: Final = np.uint64(2)
@@ -114,7 +119,8 @@ def _count_penalties(codes: Words, first: int, last: int, signs: Words, planes: 
 def _bound(least: float, promise: Floats) -> np.uint16:
     """The penalties below this one let a row be more similar than `least`, perhaps."""
     doubt = promise[2] * np.sqrt(max(np.float32(0), np.float32(1) - least * least))
-    return np.uint16(max(np.floor((promise[0] + doubt - least) / promise[1]) + np.float32(1), np.float32(0)))
+    bound = np.floor((promise[0] + doubt - least) / promise[1]) + np.float32(1)
+    return np.uint16(min(max(bound, np.float32(0)), np.float32(_FAR)))
 
 
 @compiled
@@ -158,11 +164,12 @@ def scan(
     """
     penalties = np.empty(STRIDE, np.uint16)
     near = np.empty(STRIDE, np.int64)
-    found, compared = 0, 0
-    for start in range(first, last + STRIDE, STRIDE):
+    start, found, compared = first, 0, 0
+    size = STRIDE if bar[0] > UNSEEN else FIRST
+    while start < last or found > 0:
         # The rows before are compared while these are counted: so long it takes until their memory is there.
-        if start < last:
-            _count_penalties(codes, start, min(start + STRIDE, last), signs, planes, penalties)
+        end = min(start + size, last)
+        _count_penalties(codes, start, end, signs, planes, penalties)
         for row in near[:found]:
             if removed.shape[0] > 0 and (removed[row >> 3] >> (row & 7)) & 1:
                 continue
@@ -171,7 +178,8 @@ def scan(
             if similarity > similarities[0]:
                 _replace_least(similarities, places, similarity, (segment << 32) | row)
         bar[0] = max(bar[0], similarities[0])
-        found = _near(penalties, _bound(bar[0], promise), start, vectors, near) if start < last else 0
+        found = _near(penalties, _bound(bar[0], promise), start, vectors, near)
+        start, size = end, min(2 * size, STRIDE)
     return compared
 
 

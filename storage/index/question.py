@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from storage.index.instructions import WORD
-from storage.index.kernels import PLANES, Floats, Longs, Words, scan, weigh
+from storage.index.kernels import PLANES, UNSEEN, Floats, Longs, Words, scan, weigh
 from storage.index.segment import Segment
 from streamproc.types import FloatArray
 
@@ -23,7 +23,6 @@ DOUBT = 2.5
 
 It costs little and decides what is found: of ten million drawn faces (`bench search`) 2.0 finds 98.8 % of the nearest
 ten, 2.5 99.2 %, 3.5 99.3 %, which is what nine bits a coordinate tell apart."""
-UNSEEN = np.float32(-2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,14 +145,12 @@ def _search(
 
 def _hits(segments: Sequence[Segment], found: Sequence[_Best], top: int) -> Hits:
     """The best of what the threads found."""
-    similarities = np.concatenate([best.similarities for best in found])
-    places = np.concatenate([best.places for best in found])
-    similarities, places = similarities[places >= 0], places[places >= 0]
-    best = np.lexsort((places, -similarities))[:top]
-    where = [(segments[place >> 32], place & 0xFFFFFFFF) for place in places[best].tolist()]
+    every = [pair for best in found for pair in zip(best.similarities.tolist(), best.places.tolist(), strict=True)]
+    best = sorted((-similarity, place) for similarity, place in every if place >= 0)[:top]
+    where = [(segments[place >> 32], place & 0xFFFFFFFF) for _, place in best]
     return Hits(
-        np.array([int(segment.keys[row]) + segment.key_span[0] for segment, row in where], np.int64),
-        np.array([int(segment.tracks[row]) + segment.track_span[0] for segment, row in where], np.int64),
-        similarities[best],
-        sum(best.compared for best in found),
+        np.array([segment.keys.item(row) + segment.key_span[0] for segment, row in where], np.int64),
+        np.array([segment.tracks.item(row) + segment.track_span[0] for segment, row in where], np.int64),
+        np.array([-similarity for similarity, _ in best], np.float32),
+        sum(one.compared for one in found),
     )

@@ -25,6 +25,8 @@ ALIGNED = 64
 WIDEST = 2**32
 """Keys of one segment, and tracks, lie closer together than this: they take four bytes each."""
 
+EARLIEST, LATEST = -(2**63), 2**63 - 1
+
 _Number = TypeVar("_Number", bound=np.generic)
 
 NOTHING: Bytes = np.empty(0, np.uint8)
@@ -94,15 +96,14 @@ class Segment:
         time < until."""
         if not cameras and since is None and until is None:
             return np.array([[0, len(self)]])
-        least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
         ranges = np.empty((len(self.cameras), 2), np.int64)
         kept = kept_rows(
             self.times,
             self.cameras,
             self.starts,
             np.array(cameras, np.int32),
-            least if since is None else since,
-            most if until is None else until,
+            EARLIEST if since is None else since,
+            LATEST if until is None else until,
             ranges,
         )
         return ranges[:kept]

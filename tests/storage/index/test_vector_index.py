@@ -146,6 +146,18 @@ def test_keys_and_tracks_may_lie_far_apart(tmp_path: Path) -> None:
     assert np.array_equal(hits.tracks[order], np.delete(tracks, np.s_[::3]))
 
 
+def test_a_question_may_lie_where_no_face_does(tmp_path: Path) -> None:
+    faces = made_faces(3000, 12)
+    outside = np.linalg.svd(DIRECTIONS)[2][-1]  # orthogonal to all that faces live in
+    with VectorIndex.create(tmp_path, DIRECTIONS) as index:
+        index.add(*faces.columns())
+        index.flush("")
+        for question in (outside, np.zeros_like(outside)):
+            hits = index.search(question)
+            assert len(hits.keys) == 10
+            np.testing.assert_allclose(hits.similarities, 0, atol=1e-5)
+
+
 def test_an_added_face_may_be_removed_before_it_is_flushed(tmp_path: Path) -> None:
     faces = made_faces(10, 7)
     with VectorIndex.create(tmp_path, DIRECTIONS) as index:
