@@ -18,14 +18,14 @@ WIDENED = 3_000
 class FaissEngine:
     """A faiss index. `selects`: it takes a filter while it searches."""
 
-    def __init__(self, folder: Path, index: Any, selects: bool = True, **parameters: Any) -> None:
+    def __init__(self, folder: Path, index: Any, selects: bool = True) -> None:
         import faiss
 
         self._faiss: Any = faiss
         self._path = folder / "faiss"
         self._index = index
         self._selects = selects
-        self._parameters = parameters
+        self._parts: tuple[Any, ...] = ()  # of which the index is made; it does not own them
         self._selector: Any = None
         self._allowed: npt.NDArray[np.bool_] | None = None
 
@@ -62,6 +62,8 @@ class FaissEngine:
         self._selector = self._faiss.IDSelectorBitmap(bits)
 
     def reopen(self) -> None:
+        self._index = None  # ten million float32 do not fit twice
+        self._parts = ()
         self._index = self._faiss.read_index(str(self._path))
 
     def _settings(self, top: int) -> Any:
@@ -98,9 +100,10 @@ class FaissFastScan(FaissEngine):
         import faiss
 
         scanned = faiss.IndexPQFastScan(length, length // 2, 4, faiss.METRIC_INNER_PRODUCT)
-        self._kept = scanned, faiss.IndexFlatIP(length)
+        parts = scanned, faiss.IndexFlatIP(length)
+        super().__init__(folder, faiss.IndexRefine(*parts), selects=False)
+        self._parts = parts
         self._refined = refined
-        super().__init__(folder, faiss.IndexRefine(*self._kept), selects=False)
 
     def _settings(self, top: int) -> Any:
         # Ten times as many faces lie closer together: more of them have to be compared.
