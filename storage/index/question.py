@@ -1,12 +1,13 @@
 """One question to the segments: the most similar rows, found by all cores."""
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, cast
 
+import numba
 import numpy as np
 
 from storage.index.instructions import WORD
@@ -82,10 +83,9 @@ def most_similar(
     return _hits(segments, found, top)
 
 
-@cache
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Threads of a search: as many as the process has processors, but where NUMBA_NUM_THREADS says otherwise."""
+    return int(cast(Any, numba.config).NUMBA_NUM_THREADS)
 
 
 @cache
