@@ -15,11 +15,11 @@ from types import TracebackType
 from sqlalchemy import Connection, Engine
 
 from storage import feed, ledger, reading, retention, writing
+from storage.databases import Database
 from storage.feed import FaceChanges, FeedPosition
 from storage.identities import Identities
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
-from storage.sqlite import explained, file_bytes, shrink
 from storage.watches import Watches
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
@@ -27,8 +27,8 @@ from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord
 class Archive:
     """An open archive; a context manager. Any thread may use it; one process writes, any number read."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self._path = path
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
         self._engine = engine
 
     @classmethod
@@ -40,8 +40,13 @@ class Archive:
         """
         return cls(*open_archive(url, create=create))
 
+    @property
+    def file(self) -> Path | None:
+        """The file that it is in; None where a server keeps it."""
+        return self._database.file
+
     def close(self) -> None:
-        """Nothing; the file is let go of."""
+        """Nothing; the database is let go of."""
         self._engine.dispose()
 
     def __enter__(self) -> "Archive":
@@ -138,8 +143,8 @@ class Archive:
 
         A megabyte takes milliseconds, in which nobody else writes.
         """
-        with explained(self._path):
-            return shrink(self._engine, most)
+        with self._database.explained():
+            return self._database.shrink(self._engine, most)
 
     def forget_hidden(self, camera: str, before: datetime) -> Removed:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
@@ -254,7 +259,7 @@ class Archive:
     def info(self, now: datetime | None = None) -> ArchiveInfo:
         """What the archive holds, counted now; its gaps as `gaps` tells them."""
         with self._reading() as connection:
-            return reading.info(connection, file_bytes(self._path), ledger.gaps(connection, (), None, None, now))
+            return reading.info(connection, self._database, ledger.gaps(connection, (), None, None, now))
 
     # For indexes kept beside it
 
@@ -290,13 +295,13 @@ class Archive:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with (
-            explained(self._path),
-            self._engine.connect().execution_options(writes=True) as connection,
+            self._database.explained(),
+            self._engine.connect().execution_options(writes="alone") as connection,
             connection.begin(),
         ):
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.connect() as connection:
+        with self._database.explained(), self._engine.connect() as connection:
             yield connection

@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from storage.databases import Database
 from streamproc.errors import ArchiveError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -17,13 +18,13 @@ def schema_revisions() -> list[str]:
     return [known.revision for known in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
-def require_known(revision: str, path: Path) -> None:
-    """Nothing; raises ArchiveError for an archive at `path` with a revision of the schema that this version lacks."""
+def require_known(revision: str, place: Database) -> None:
+    """Nothing; raises ArchiveError for an archive with a revision of the schema that this version lacks."""
     known = schema_revisions()
     if revision not in known:
         raise ArchiveError(
-            f"The archive {path} was made by a newer streamproc (its schema is {revision}, this one knows {known[0]}): "
-            "use that one, or upgrade this."
+            f"The archive {place} was made by a newer streamproc (its schema is {revision}, this one knows "
+            f"{known[0]}): use that one, or upgrade this."
         )
 
 
@@ -31,7 +32,7 @@ def upgrade(engine: Engine) -> None:
     """Nothing; the database has today's schema."""
     config = _config()
     # One transaction for all: who is killed here leaves the file as it was, and who comes second finds it done.
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with engine.connect().execution_options(writes="alone") as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

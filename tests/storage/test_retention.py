@@ -32,8 +32,13 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
+def file_of(archive: Archive) -> Path:
+    assert archive.file is not None
+    return archive.file
+
+
 def rows(archive: Archive) -> list[int]:
-    with closing(sqlite3.connect(archive._path)) as connection:
+    with closing(sqlite3.connect(file_of(archive))) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         tables = ("sources", "tracks", "faces", "enhancement_layers", "enhancement_blobs")
@@ -167,12 +172,12 @@ def test_nobody_takes_the_name_of_a_hidden_camera(archive: Archive) -> None:
 def test_the_file_gives_back_its_room_in_steps(archive: Archive) -> None:
     filled(archive, 400)
     archive.close()
-    full = archive._path.stat().st_size
+    full = file_of(archive).stat().st_size
     list(archive.clear(None, START + minutes(10_000)))
     freed = [archive.shrink(100_000)]
     assert 0 < freed[0] <= 100_000
     while freed[-1]:
         freed.append(archive.shrink(100_000))
     archive.close()
-    assert archive._path.stat().st_size == full - sum(freed)
+    assert file_of(archive).stat().st_size == full - sum(freed)
     assert sum(freed) > full / 2
