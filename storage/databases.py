@@ -30,6 +30,9 @@ class Database(Protocol):
         nobody else writes, or "beside", along with others of its kind, which look at nothing that those may change.
         """
 
+    def settled(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """A connection that reads a state whose keys are all that there will ever be up to its highest ones."""
+
     def explained(self) -> AbstractContextManager[None]:
         """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
 
@@ -72,6 +75,10 @@ def database(url: str) -> Database:
         if parsed.query:
             raise ArchiveError(f"The archive's URL {url} has options after a '?', and there are none: leave them out.")
         return SqliteFile.named(url, parsed.database)
+    if parsed.get_backend_name() == "postgresql":
+        from storage.postgres import PostgresDatabase
+
+        return PostgresDatabase.named(parsed)
     raise ArchiveError(
         f"The archive {parsed.render_as_string()} is in a database that this version does not use: SQLite and Postgres "
         "are, so write sqlite:///archive.db, a file's name, or postgresql+psycopg://user@host/database."

@@ -78,6 +78,10 @@ class SqliteFile:
         event.listen(engine, "begin", _begin)
         return engine
 
+    def settled(self, engine: Engine) -> Connection:
+        """A connection: with one writer at a time, keys come in the order of their transactions."""
+        return engine.connect()
+
     @contextmanager
     def explained(self) -> Iterator[None]:
         """A block in which a failure of the database is raised as an ArchiveError that says what to do."""

@@ -9,10 +9,9 @@ from writer_process import assert_finished, start
 from storage import Archive
 
 
-def test_a_reader_sees_whole_tracks_and_is_never_locked_out(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    with Archive.open(str(path), create=True) as archive:
-        writer = start(path, "door", 80)
+def test_a_reader_sees_whole_tracks_and_is_never_locked_out(url: str) -> None:
+    with Archive.open(url, create=True) as archive:
+        writer = start(url, "door", 80)
         seen: list[int] = []
         while writer.poll() is None:
             layers = archive.base_layers(CODEC)
@@ -26,18 +25,17 @@ def test_a_reader_sees_whole_tracks_and_is_never_locked_out(tmp_path: Path) -> N
         assert archive.info().tracks == 80
 
 
-def test_processes_may_make_the_archive_and_write_to_it_at_the_same_time(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    writers = [start(path, f"camera {k}", 15) for k in range(3)]
+def test_processes_may_make_the_archive_and_write_to_it_at_the_same_time(url: str) -> None:
+    writers = [start(url, f"camera {k}", 15) for k in range(3)]
     for writer in writers:
         assert_finished(writer)
-    with Archive.open(str(path)) as archive:
+    with Archive.open(url) as archive:
         assert [camera.tracks for camera in archive.info().cameras] == [15] * 3
 
 
-def test_threads_share_one_archive(tmp_path: Path) -> None:
+def test_threads_share_one_archive(url: str) -> None:
     problems: list[BaseException] = []
-    with Archive.open(str(tmp_path / "a.db"), create=True) as archive:
+    with Archive.open(url, create=True) as archive:
 
         def work(camera: str) -> None:
             try:

@@ -17,11 +17,11 @@ from streamproc.types import SourceResult
 HERE = Path(__file__)
 
 
-def start(path: Path, camera: str, tracks: int) -> "subprocess.Popen[str]":
+def start(url: str, camera: str, tracks: int) -> "subprocess.Popen[str]":
     """The process, begun; it prints a line after each step that is on the disk."""
     paths = [str(HERE.parent), str(Path(storage.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [sys.executable, str(HERE), str(path), camera, str(tracks)],
+        [sys.executable, str(HERE), url, camera, str(tracks)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -36,9 +36,9 @@ def assert_finished(process: "subprocess.Popen[str]") -> None:
     assert out.endswith("finished\n")
 
 
-def main(path: str, camera: str, tracks: int) -> None:
+def main(url: str, camera: str, tracks: int) -> None:
     """Ingest, reporting each step on standard output once it is on the disk."""
-    with Archive.open(path, create=True) as archive:
+    with Archive.open(url, create=True) as archive:
         print("open", flush=True)
         archive.register_codec(CODEC, "default")
         entry = archive.begin_source(camera, f"/videos/{camera}.mp4", "hash", START, CODEC)
