@@ -29,7 +29,7 @@ def new_track_keys(connection: Connection, starts: Sequence[datetime]) -> list[i
     months = [_month(start) for start in starts]
     counts = {month: months.count(month) for month in sorted(set(months))}
     held = text("SELECT month, max(slot) FROM track_months WHERE month = ANY(:months) GROUP BY month")
-    slots = dict(connection.execute(held, {"months": list(counts)}).all())
+    slots: dict[int, int] = dict(connection.execute(held, {"months": list(counts)}).all())
     keys: dict[int, list[int]] = {}
     for month, count in counts.items():
         slot = slots[month] if month in slots else _open_slot(connection, month, None)

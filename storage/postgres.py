@@ -20,6 +20,8 @@ OLDEST = 15
 """The first version of Postgres that will do."""
 LOCK_SECONDS, CONNECT_SECONDS = 30, 10
 """How long a writer waits for others, and anybody for an answer from the server."""
+VECTOR = "vector"
+"""The extension pgvector."""
 WRITERS = 0x7374726561
 """The advisory lock of all who write."""
 
@@ -51,6 +53,7 @@ _AT_THE_DOOR = {
     "password authentication failed": "28",
     "no password supplied": "28",
     "no pg_hba.conf entry": "28",
+    'role "': "28",
     "does not exist": "3D000",
     "too many clients": "53300",
     "starting up": "57P03",
@@ -181,10 +184,11 @@ class PostgresDatabase:
 
 def require_vector(connection: Connection) -> None:
     """Nothing; the database has the extension pgvector. Raises ArchiveError where it cannot be had."""
-    if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")).first() is not None:
+    held = text("SELECT 1 FROM pg_extension WHERE extname = :name")
+    if connection.execute(held, {"name": VECTOR}).first() is not None:
         return
     try:
-        connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+        connection.execute(text(f"CREATE EXTENSION {VECTOR}"))
     except DBAPIError as error:
         raise ArchiveError(
             f"The database '{connection.engine.url.database}' lacks the extension pgvector: install it on the server, "
@@ -204,4 +208,4 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return
     lock = "pg_advisory_xact_lock" if writes == "alone" else "pg_advisory_xact_lock_shared"
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT {lock}({WRITERS})")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(1000 * LOCK_SECONDS)}; SELECT {lock}({WRITERS})")

@@ -37,7 +37,7 @@ class Server:
     def run(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """What the server answers, outside of any transaction."""
         with psycopg.connect(host=str(self.folder), user="postgres", dbname=database, autocommit=True) as connection:
-            cursor = connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            cursor = connection.execute(sql.SQL(statement))
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager
