@@ -100,6 +100,7 @@ class Identities:
                 select(Track.identity_id, func.count(), func.min(Track.started_at), func.max(Track.ended_at))
                 .where(Track.identity_id.is_not(None))
                 .group_by(Track.identity_id)
+                .order_by(Track.identity_id)
             )
             return [IdentityTracks(name, count, first, last) for name, count, first, last in rows if name is not None]
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from inside import rows
-from made_ingest import ingest, open_only
+from made_processes import ingest, open_only
 from made_tracks import CODEC, FACES_A_TRACK, START, made_track
 from real_postgres import Server
 from started import Started, killed_within, seconds_of

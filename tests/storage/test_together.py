@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from made_ingest import ingest
+from made_processes import ingest
 from made_tracks import CODEC, FACES_A_TRACK, begin, made_track
 from sqlalchemy import text
 from started import Started

@@ -1,10 +1,11 @@
-"""An ingest of made-up tracks, for a process of its own."""
+"""What tests let processes of their own do, that may be killed."""
 
 from multiprocessing.connection import Connection
 
 from made_tracks import CODEC, START, made_track
 
 from storage import Archive
+from storage.copying import copy_archive
 from streamproc.types import SourceResult
 
 
@@ -25,3 +26,8 @@ def open_only(said: Connection, url: str) -> None:
     """Makes the archive, or brings it up to date."""
     Archive.open(url, create=True).close()
     said.send("open")
+
+
+def copy_all(said: Connection, source: str, target: str) -> None:
+    """Copies an archive."""
+    copy_archive(source, target, lambda name, done, total: said.send(name))
