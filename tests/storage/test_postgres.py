@@ -154,6 +154,11 @@ def test_a_picture_that_two_faces_share_stays_until_both_are_gone(archive: Archi
     assert rows(archive) == [2, 0, 0, 0, 0]
 
 
+def test_who_reads_cannot_write(archive: Archive) -> None:
+    with pytest.raises(ArchiveError, match="may only be read"), archive._reading() as connection:
+        connection.execute(text("DELETE FROM tracks"))
+
+
 def test_its_condition_and_soundness(archive: Archive, url: str) -> None:
     source = begin(archive)
     for minutes in (0, 60, 120):
