@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from storage import partitions
-from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, MissingLibrary
+from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, ArchiveUnreachable, MissingLibrary
 
 OLDEST = 15
 """The first version of Postgres that will do."""
@@ -46,7 +46,7 @@ _FAILURES: dict[str, tuple[type[ArchiveError], str]] = {
     "XX001": (ArchiveError, "The archive {name} is damaged: put a backup in its place."),
     "XX002": (ArchiveError, "An index of the archive {name} is damaged: REINDEX the database."),
     "58030": (ArchiveError, "The disk failed under the archive {name}: see to the server's disk, then try again."),
-    "57P03": (ArchiveNotFound, "The server of the archive {name} is not ready yet: try again in a moment."),
+    "57P03": (ArchiveUnreachable, "The server of the archive {name} is not ready yet: try again in a moment."),
 }
 _LOST = "The connection to the archive {name} was lost; what was reported as archived is safe: see to its server."
 _AT_THE_DOOR = {
@@ -137,9 +137,9 @@ class PostgresDatabase:
                 if code is not None and code.startswith(prefix):
                     raise kind(sentence.format(name=self)) from error
             if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise ArchiveError(_LOST.format(name=self)) from error
+                raise ArchiveUnreachable(_LOST.format(name=self)) from error
             if code is None and error.statement is None:
-                raise ArchiveNotFound(
+                raise ArchiveUnreachable(
                     f"The server of the archive {self} cannot be reached: see that it runs and that host and port are "
                     "right."
                 ) from error
