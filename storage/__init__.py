@@ -7,8 +7,11 @@ from storage.records import (
     ArchiveBytes,
     ArchiveCondition,
     ArchiveInfo,
+    ArchiveRoom,
     CameraInfo,
+    ClearedStep,
     CodecShare,
+    HoldRecord,
     IdentityTracks,
     Removed,
     SightingRecord,
@@ -18,6 +21,7 @@ from storage.records import (
     TrackRecord,
     WatchRecord,
 )
+from storage.rules import Exempt, Rules, Terms
 
 __all__ = [
     "ActRecord",
@@ -25,12 +29,18 @@ __all__ = [
     "ArchiveBytes",
     "ArchiveCondition",
     "ArchiveInfo",
+    "ArchiveRoom",
     "CameraInfo",
+    "ClearedStep",
     "CodecShare",
+    "Exempt",
+    "HoldRecord",
     "IdentityTracks",
     "Removed",
+    "Rules",
     "SightingRecord",
     "SourceEntry",
+    "Terms",
     "TrackAdded",
     "TrackFaces",
     "TrackRecord",

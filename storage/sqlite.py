@@ -140,6 +140,24 @@ def shrink(engine: Engine, most: int) -> int:
         connection.close()
 
 
+def take_in_log(engine: Engine) -> None:
+    """Nothing; what the write-ahead log holds is in the file, and the log's room is the disk's again."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+
+
+def page_bytes(connection: Connection) -> tuple[int, int]:
+    """Bytes of the pages that are used, and of those that are free."""
+    count, free, size = (
+        int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one())
+        for what in ("page_count", "freelist_count", "page_size")
+    )
+    return (count - free) * size, free * size
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
