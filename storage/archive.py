@@ -21,6 +21,7 @@ from storage.holds import Holds
 from storage.identities import Identities
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, ArchiveRoom, ClearedStep, Removed, SourceEntry, TrackAdded, TrackRecord
+from storage.reserve import Reserve
 from storage.rules import Exempt, Rules
 from storage.sqlite import explained, file_bytes, page_bytes, shrink, take_in_log
 from storage.watches import Watches
@@ -144,6 +145,11 @@ class Archive:
         """How much room the archive takes, and how much there is."""
         with self._reading() as connection:
             return ArchiveRoom(*page_bytes(connection), shutil.disk_usage(self._path.resolve().parent).free)
+
+    @property
+    def reserve(self) -> Reserve:
+        """Room that can be kept for a full disk."""
+        return Reserve(self._path.resolve())
 
     def take_in_log(self) -> None:
         """Nothing; room that is taken up only until the next time that nobody writes is free. ArchiveFull."""

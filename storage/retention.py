@@ -26,7 +26,7 @@ from storage.candidates import (
 )
 from storage.lookup import some
 from storage.records import ArchiveRoom, ClearedStep, Removed
-from storage.rules import Exempt, Rules
+from storage.rules import SLACK, Exempt, Rules
 from storage.schema import Camera, EnhancementLayer, Face, RemovedFace, Source, Track
 from streamproc.errors import ArchiveFull
 
@@ -34,8 +34,6 @@ TRACKS_A_STEP = 100
 """Tracks that go, or lose their pictures, in one transaction: a few milliseconds. Fewer where the disk is full."""
 REMOVED_KEPT = 1_000_000
 """So many removed faces are remembered: an index that missed more of them is made anew."""
-SLACK = 0.02
-"""Where there is too much, so much more goes, as a share of the bound: the next face is not too much again."""
 PICTURE_ROOM, FACE_ROOM = 100, 60
 """About how many bytes of a database a picture and a face take beside their layers."""
 
@@ -70,7 +68,7 @@ class _Run:
         self._freed = 0
 
     def steps(self) -> Iterator[ClearedStep | None]:
-        too_much = self._too_much()
+        too_much = self._rules.too_much(self._asked.room())
         for camera, name in self._names.items():
             terms = self._rules.of(name)
             if terms.faces is not None:
@@ -86,14 +84,6 @@ class _Run:
         if not self._asked.dry:
             with self._asked.writing() as connection:
                 _forget_removed(connection)
-
-    def _too_much(self) -> float:
-        """By how many bytes the archive is too large, or its disk too full."""
-        room, most, free = self._asked.room(), self._rules.bytes, self._rules.free
-        large = 0.0 if most is None or room.used <= most else room.used - (1 - SLACK) * most
-        there = None if room.free is None else room.free + room.spare
-        full = 0.0 if free is None or there is None or there >= free else (1 + SLACK) * free - there
-        return max(large, full)
 
     def _held(self, camera: int) -> Generator[ClearedStep | None, None, int]:
         """How many bytes of layers the camera holds."""

@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from storage.records import ArchiveRoom
+
+SLACK = 0.02
+"""Where there is too much, so much more goes, as a share of the bound: the next face is not too much again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -33,6 +38,13 @@ class Rules:
         """Whether anything ever goes by them."""
         terms = (self.terms, *dict(self.cameras).values())
         return self.bytes is not None or self.free is not None or any(one != Terms() for one in terms)
+
+    def too_much(self, room: ArchiveRoom) -> float:
+        """By how many bytes the archive is too large, or its disk too full; 0: by none."""
+        large = 0.0 if self.bytes is None or room.used <= self.bytes else room.used - (1 - SLACK) * self.bytes
+        there = None if room.free is None else room.free + room.spare
+        full = self.free is not None and there is not None and there < self.free
+        return max(large, (1 + SLACK) * (self.free or 0) - (there or 0)) if full else large
 
 
 @dataclass(frozen=True, slots=True)
