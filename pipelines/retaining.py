@@ -1,9 +1,11 @@
 """What an archive is to keep, by a site's settings and by what its users said."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
-from storage import Archive, Exempt, Rules, Terms
+from storage import Archive, ClearedStep, Exempt, Rules, Terms
 from streamproc.config import CameraRetention, RetentionSettings, Settings
+from streamproc.errors import ArchiveFull
 from streamproc.query.act_log import entries, identity_id
 from streamproc.query.acts import Standing, standing
 
@@ -56,6 +58,18 @@ def _exempt(now: Standing, watched: frozenset[int]) -> Exempt:
     people = set(now.given_names) | {now.identity(number) for number in watched}
     homes = frozenset(identity_id(member) for number in people for member in now.members(number))
     return Exempt(homes, {track: now.identity(whose) in people for track, whose in now.moved.items()})
+
+
+def cleared(archive: Archive, kept: Rules, now: datetime, dry: bool = False) -> Iterator[ClearedStep | None]:
+    """As `Archive.clear`, with what users said; a full disk gets the room that the service keeps for it."""
+    evidence = Evidence(archive)
+    try:
+        yield from archive.clear(kept, now, evidence, dry=dry)
+    except ArchiveFull:
+        if not archive.reserve.give():
+            raise
+        archive.take_in_log()
+        yield from archive.clear(kept, now, evidence, dry=dry)
 
 
 def give_back(archive: Archive, all_of_it: bool = False) -> int:

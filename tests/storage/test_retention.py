@@ -35,7 +35,7 @@ NOW = START + timedelta(days=30)
 
 def clear(archive: Archive, pictures: datetime | None, faces: datetime | None, **options: Any) -> Iterator[Removed]:
     """What each step removed, by rules under which what was before those times is over its time."""
-    terms = Terms(*(None if before is None else NOW - before for before in (pictures, faces)))
+    terms = Terms(None if pictures is None else NOW - pictures, None if faces is None else NOW - faces)
     steps = archive.clear(Rules(terms), NOW, **options)
     return (step.removed for step in steps if step is not None)
 
