@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from pipelines.messages import Cleared, DiskState
 from pipelines.retaining import Evidence, give_back
-from storage import Archive, ClearedStep, Removed, Rules
+from storage import RESERVE, Archive, ClearedStep, Removed, Rules
 from streamproc.errors import ArchiveError, ArchiveFull
 
 TURN_SECONDS = 0.02
@@ -53,12 +54,12 @@ class Clearing:
             self._tell(DiskState(low, _low(room.free or 0, free) if low and free is not None else ""))
         if self._steps is not None:
             return
-        if self._rules.too_much(room) and self._steady() >= self._not_before:
-            self._begin(at)
-        elif low and room.spare:
-            self._shrinking = True
-        elif self._rules.any and not self._rules.too_much(room):
+        if self._in_force().too_much(room):
+            if self._steady() >= self._not_before:
+                self._begin(at)
+        elif self._rules.any:
             self._reserve.keep()
+        self._shrinking |= low and self._steps is None
 
     def turn(self) -> bool:
         """Whether there was something to do, and a step of it is done."""
@@ -94,7 +95,14 @@ class Clearing:
 
     def _begin(self, at: datetime) -> None:
         self._removed = Removed()
-        self._steps = self._archive.clear(self._rules, at, self._evidence)
+        self._steps = self._archive.clear(self._in_force(), at, self._evidence)
+
+    def _in_force(self) -> Rules:
+        """The rules; where the reserve was given away, there is to be room for it, too."""
+        free = self._rules.free
+        if free is None or self._reserve.kept:
+            return self._rules
+        return replace(self._rules, free=free + RESERVE)
 
     def _step(self, steps: Iterator[ClearedStep | None]) -> None:
         end = self._steady() + TURN_SECONDS
@@ -107,7 +115,7 @@ class Clearing:
 
     def _finish(self) -> None:
         self._steps, removed = None, self._removed
-        short = bool(self._rules.too_much(self._archive.room()))
+        short = self._in_force().too_much(self._archive.room()) > 0
         if removed == Removed():
             if short:
                 self._not_before = self._steady() + FUTILE_SECONDS

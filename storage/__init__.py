@@ -21,9 +21,11 @@ from storage.records import (
     TrackRecord,
     WatchRecord,
 )
+from storage.reserve import RESERVE
 from storage.rules import Exempt, Rules, Terms
 
 __all__ = [
+    "RESERVE",
     "ActRecord",
     "Archive",
     "ArchiveBytes",

@@ -25,8 +25,8 @@ class Reserve:
         return self._path is not None and self._path.exists()
 
     def keep(self) -> None:
-        """Nothing; the room is kept from now on, if there is as much again."""
-        if self._path is None or self.kept or shutil.disk_usage(self._path.parent).free < 2 * RESERVE:
+        """Nothing; the room is kept from now on, if there is some more."""
+        if self._path is None or self.kept or shutil.disk_usage(self._path.parent).free < RESERVE + RESERVE // 4:
             return
         with suppress(OSError):
             part = self._path.with_name(f"{self._path.name}.part")
