@@ -13,6 +13,8 @@ from streamproc.errors import ArchiveError, ArchiveFull
 
 TURN_SECONDS = 0.02
 """How long what may go is looked for in one go."""
+WAY_SECONDS = 0.2
+"""How long new faces wait for what goes to make way for them, at a time."""
 FUTILE_SECONDS = 3600.0
 """Where all that may go is gone and there still is too much, it is looked for again so much later."""
 MIB = 2**20
@@ -43,7 +45,6 @@ class Clearing:
         self._not_before = self._steady()
         if rules.any:
             self._begin(at)
-            self._reserve.keep()
 
     def look(self, at: datetime) -> None:
         """Nothing; if there is too much, it goes soon, and whether the disk is low was told."""
@@ -54,12 +55,10 @@ class Clearing:
             self._tell(DiskState(low, _low(room.free or 0, free) if low and free is not None else ""))
         if self._steps is not None:
             return
-        if self._in_force().too_much(room):
-            if self._steady() >= self._not_before:
-                self._begin(at)
-        elif self._rules.any:
-            self._reserve.keep()
-        self._shrinking |= low and self._steps is None
+        if self._in_force().too_much(room) and self._steady() >= self._not_before:
+            self._begin(at)
+        elif low or not self._reserve.kept:
+            self._shrinking = True
 
     def turn(self) -> bool:
         """Whether there was something to do, and a step of it is done."""
@@ -84,13 +83,14 @@ class Clearing:
         if not self._rules.any:
             return False
         self._make_room()
-        if self._steps is None:
-            if self._steady() < self._not_before:
-                return False
+        if self._steps is None and self._steady() >= self._not_before:
             self._begin(at)
-        before, end = self._removed, self._steady() + 10 * TURN_SECONDS
-        while self._steps is not None and self._removed == before and self._steady() < end:
+        before, end = self._removed, self._steady() + WAY_SECONDS
+        while self._steps is not None and self._steady() < end:
             self.turn()
+        self._shrinking |= self._steps is None
+        while self._steps is None and self._shrinking and self._steady() < end:
+            self.turn()  # what was given away is to be there again before more comes
         return self._removed != before
 
     def _begin(self, at: datetime) -> None:
@@ -116,12 +116,12 @@ class Clearing:
     def _finish(self) -> None:
         self._steps, removed = None, self._removed
         short = self._in_force().too_much(self._archive.room()) > 0
-        if removed == Removed():
-            if short:
-                self._not_before = self._steady() + FUTILE_SECONDS
-                self._tell(Cleared("All that may go from the archive is gone, and there still is too much.", False))
-            return
         self._shrinking = True
+        if removed == Removed() and short:
+            self._not_before = self._steady() + FUTILE_SECONDS
+            self._tell(Cleared("All that may go from the archive is gone, and there still is too much.", False))
+        if removed == Removed():
+            return
         self._tell(
             Cleared(
                 f"Cleared up: {removed.tracks} tracks of {removed.faces} faces and {removed.pictures} pictures were "
@@ -131,10 +131,11 @@ class Clearing:
         )
 
     def _shrink(self) -> None:
-        if give_back(self._archive, all_of_it=self._low):
+        if give_back(self._archive, all_of_it=self._low or not self._reserve.kept):
             return
         self._shrinking = False
         self._archive.take_in_log()
+        self._reserve.keep()
 
     def _make_room(self) -> None:
         self._reserve.give()

@@ -26,7 +26,7 @@ class Reserve:
 
     def keep(self) -> None:
         """Nothing; the room is kept from now on, if there is some more."""
-        if self._path is None or self.kept or shutil.disk_usage(self._path.parent).free < RESERVE + RESERVE // 4:
+        if self._path is None or self.kept or shutil.disk_usage(self._path.parent).free < RESERVE + RESERVE // 16:
             return
         with suppress(OSError):
             part = self._path.with_name(f"{self._path.name}.part")

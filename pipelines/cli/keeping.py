@@ -60,9 +60,7 @@ def retain(
 
         kept = rules(settings_file.load(config))
         if not kept.any:
-            raise ConfigError(
-                "Nothing says what is to go: give a configuration with `retention` (--config)."
-            )
+            raise ConfigError("Nothing says what is to go: give a configuration with `retention` (--config).")
         with Archive.open(archive) as opened:
             gone, given = _retained(opened, kept, dry_run)
             short = not dry_run and kept.too_much(opened.room()) > 0

@@ -55,8 +55,8 @@ def made_track(ordinal: int) -> CodedTrack:
 
 
 def main(folder: str, filled: str, count: str) -> None:
-    """Record so many tracks on a disk of 24 MiB, of which 6 are somebody else's where it is `filled`."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], check=True)
+    """Record so many tracks on a disk of 20 MiB, of which 4 are somebody else's where it is `filled`."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", folder], check=True)
     path, control = Path(folder) / "a.db", Control()
     with Archive.open(str(path), create=True) as archive:
         stage: Any = control
@@ -69,8 +69,8 @@ def main(folder: str, filled: str, count: str) -> None:
             recorder.clear_some()
             if ordinal == HELD:
                 archive.holds.add([archive.tracks()[-1].id], "me", START)
-            if ordinal == 300 and filled == "filled":
-                fill(Path(folder) / "another", 6 << 20)
+            if ordinal == 100 and filled == "filled":
+                fill(Path(folder) / "another", 4 << 20)
         for _ in range(200):
             recorder.clear_some()
         tracks = archive.tracks()
