@@ -12,7 +12,6 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from pipelines.live_archive import Recorder
@@ -26,12 +25,11 @@ HELD = 3
 
 
 class Control:
-    """Hears what the stage says; stops when nothing goes on."""
+    """Hears what the stage says; stops it when nothing goes on. It is its own event to wait for."""
 
     def __init__(self) -> None:
         self.said: list[object] = []
-        self.stopping = Event()
-        self.stopping.wait = self._wait  # type: ignore[method-assign]
+        self.stopping = self
         self.waits = 0
 
     def send(self, message: object) -> None:
@@ -40,7 +38,8 @@ class Control:
     def beat(self, _report: object) -> None:
         pass
 
-    def _wait(self, _timeout: float | None = None) -> bool:
+    def wait(self, _timeout: float) -> bool:
+        """Whether it is over."""
         self.waits += 1
         return self.waits > 50
 

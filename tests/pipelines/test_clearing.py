@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from full_disk_process import HELD, START, made_track
@@ -130,18 +131,18 @@ def test_retain_and_hold_as_commands(archive: Archive, tmp_path: Path) -> None:
     archive.identities.assign({names[0]: "p1"})
     Desk(archive, "me").name(1, "Ann")
 
-    def asked(*arguments: str) -> dict[str, object]:
+    def asked(*arguments: str) -> dict[str, Any]:
         result = CliRunner().invoke(app, [*arguments, "--archive", path, "--json"])
         assert result.exit_code == 0, result.stderr
-        document: dict[str, object] = json.loads(result.stdout)
+        document: dict[str, Any] = json.loads(result.stdout)
         return document
 
     assert asked("hold", "add", names[5], "--reason", "case 17") == {"held": 1}
-    (hold,) = asked("hold", "list")["holds"]  # type: ignore[misc]
-    assert (hold["track_id"], hold["reason"]) == (names[5], "case 17")  # type: ignore[index]
+    (hold,) = asked("hold", "list")["holds"]
+    assert (hold["track_id"], hold["reason"]) == (names[5], "case 17")
     site = ("--config", str(tmp_path / "site.yaml"))
     told = asked("retain", "--dry-run", *site)
-    (gate,) = told["cameras"]  # type: ignore[misc]
+    (gate,) = told["cameras"]
     assert gate == {
         "camera": "gate",
         "tracks": 8,

@@ -51,12 +51,12 @@ def test_killed_at_ten_moments(tmp_path: Path) -> None:
     for _ in range(10):
         clearing = start(path, *ages)
         assert clearing.stdout is not None
-        for _ in range(chance.randrange(2, 12)):
+        for _ in range(chance.randrange(1, 7)):
             clearing.stdout.readline()
         with Archive.open(str(path)) as archive:  # others write meanwhile, and what they wrote stays
             archive.add_track(source, made_track(TRACKS + came))
         came += 1
-        time.sleep(chance.random() * 0.01)
+        time.sleep(chance.random() * 0.03)
         clearing.send_signal(signal.SIGKILL)
         clearing.communicate()
         killed += clearing.returncode == -signal.SIGKILL
