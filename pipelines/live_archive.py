@@ -28,6 +28,8 @@ from streamproc.types import Clock
 
 FULL_RETRY = 1.0
 """Seconds between two attempts at a full disk."""
+CLEARING_SECONDS = 0.05
+"""How long it waits for messages between two steps of clearing up."""
 
 
 def run_archive(control: Control, door: Path, archive_url: str) -> None:
@@ -35,15 +37,15 @@ def run_archive(control: Control, door: Path, archive_url: str) -> None:
     control.stoppable()
     inlet = Inlet(Door(door))
     with Archive.open(archive_url) as archive:
-        recorder = Recorder(archive, control)
+        recorder, clearing = Recorder(archive, control), False
         while not control.stopping.is_set():
             recorder.beat(0)
-            letters = inlet.letters(UNDER_WAY, BEAT_SECONDS)
+            letters = inlet.letters(UNDER_WAY, CLEARING_SECONDS if clearing else BEAT_SECONDS)
             for position, letter in enumerate(letters):
                 recorder.beat(len(letters) - position)
                 if recorder.took(letter.message):
                     letter.safe()
-            recorder.clear_some()
+            clearing = recorder.clear_some()
 
 
 class Recorder:
@@ -140,7 +142,9 @@ class Recorder:
             case RoomAsked(at):
                 self._clearing.look(at)
 
-    def clear_some(self) -> None:
-        """Nothing; a step of clearing up is done, if there is one left."""
-        if self._clearing.turn():
+    def clear_some(self) -> bool:
+        """Whether there was something to clear up, and a step of it is done."""
+        done = self._clearing.turn()
+        if done:
             self._sources.clear()  # sessions without tracks go as well
+        return done

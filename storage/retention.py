@@ -30,8 +30,8 @@ from storage.rules import SLACK, Exempt, Rules
 from storage.schema import Camera, EnhancementLayer, Face, RemovedFace, Source, Track
 from streamproc.errors import ArchiveFull
 
-TRACKS_A_STEP = 100
-"""Tracks that go, or lose their pictures, in one transaction: a few milliseconds. Fewer where the disk is full."""
+TRACKS_A_STEP = 25
+"""Tracks that go, or lose their pictures, in one transaction: some ten milliseconds. Fewer where the disk is full."""
 REMOVED_KEPT = 1_000_000
 """So many removed faces are remembered: an index that missed more of them is made anew."""
 PICTURE_ROOM, FACE_ROOM = 100, 60
