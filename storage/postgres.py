@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from storage import partitions
+from storage.records import ArchiveRoom
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, ArchiveUnreachable, MissingLibrary
 
 OLDEST = 15
@@ -154,6 +155,13 @@ class PostgresDatabase:
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes given back: those of the oldest month of which nothing is left. Other free room is used again."""
         return partitions.drop_empty(engine)
+
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing: the server sees to its log."""
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """What the database takes; the server's disk cannot be seen from here."""
+        return ArchiveRoom(self.file_bytes(connection), 0, None)
 
     def file_bytes(self, connection: Connection) -> int:
         """Bytes of the database on the server's disk."""
