@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.cli import asking, care, filling, service, study
+from pipelines.cli import asking, backup, care, filling, service, study
 from pipelines.cli.bench import bench
 from pipelines.cli.identity import identity
 from pipelines.cli.watch import watch
@@ -24,6 +24,8 @@ for command in (
     asking.reconstruct,
     care.info,
     care.doctor,
+    backup.backup,
+    backup.restore,
     study.train,
     study.evaluate,
     study.setup,
