@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from storage import feed, ledger, reading, retention, writing
 from storage.databases import Database
+from storage.erasure import Erasing
 from storage.feed import FaceChanges, FeedPosition
 from storage.identities import Identities
 from storage.opening import open_archive
@@ -150,6 +151,11 @@ class Archive:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
         with self._writing() as connection:
             return retention.forget_hidden(connection, camera, before)
+
+    @property
+    def erasing(self) -> Erasing:
+        """What forgets a person."""
+        return Erasing(self._writing, self._reading, self._database, self._engine)
 
     # The ledger of gaps
 

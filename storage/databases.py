@@ -39,6 +39,11 @@ class Database(Protocol):
     def repack(self, engine: Engine) -> None:
         """Nothing; room that a migration left free is given back."""
 
+    def empty_log(self, engine: Engine) -> None:
+        """Nothing; what was removed is not in the log of changes any more either.
+
+        Raises ArchiveError where somebody reads an older state for too long."""
+
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room given back, `most` at most, of this order; 0: there is none."""
 

@@ -107,6 +107,19 @@ class SqliteFile:
         """
         _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")
 
+    def empty_log(self, engine: Engine) -> None:
+        """Nothing; the write-ahead log is taken in, and empty. ArchiveError where a reader holds an older state."""
+        connection = engine.raw_connection()
+        try:
+            (busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        if busy:
+            raise ArchiveError(
+                f"Another program has read one state of the archive {self.file} for {LOCK_SECONDS} s, so that its log "
+                "cannot be emptied: end it, then do this again."
+            )
+
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
         connection = engine.raw_connection()
@@ -145,6 +158,7 @@ class SqliteFile:
 def _settle(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where _begin says, not where the driver guesses
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten, not only forgotten
     connection.execute("PRAGMA synchronous=FULL")  # a track that was reported as archived survives a power cut
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.cli import asking, backup, care, filling, service, study
+from pipelines.cli import asking, backup, care, erase, filling, service, study
 from pipelines.cli.bench import bench
 from pipelines.cli.identity import identity
 from pipelines.cli.watch import watch
@@ -26,6 +26,7 @@ for command in (
     care.doctor,
     backup.backup,
     backup.restore,
+    erase.erase,
     study.train,
     study.evaluate,
     study.setup,

@@ -68,5 +68,5 @@ def restore(
 def _tell_damaged(count: int) -> None:
     if count:
         err.print(
-            f"{count} layers in it do not match their checksums, nor do they in what was copied: run `streamproc doctor`."
+            f"{count} layers do not match their checksums, nor do they in what was copied: run `streamproc doctor`."
         )

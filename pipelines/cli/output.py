@@ -78,8 +78,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def emit(document: Any) -> None:
     """Nothing; the document, dataclasses and all, is on standard output as JSON."""
-    sys.stdout.write(json.dumps(document, default=_plain, indent=2) + "\n")
+    sys.stdout.write(as_json(document) + "\n")
     sys.stdout.flush()
+
+
+def as_json(document: Any) -> str:
+    """The document, dataclasses and all, as JSON."""
+    return json.dumps(document, default=_plain, indent=2)
 
 
 def _plain(value: Any) -> Any:
