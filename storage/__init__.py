@@ -3,6 +3,7 @@
 from storage.archive import Archive
 from storage.condition import archive_condition, require_sound
 from storage.databases import Database, database
+from storage.examining import Finding, examine
 from storage.records import (
     ActRecord,
     ArchiveBytes,
@@ -29,6 +30,7 @@ __all__ = [
     "CameraInfo",
     "CodecShare",
     "Database",
+    "Finding",
     "IdentityTracks",
     "Removed",
     "SightingRecord",
@@ -39,5 +41,6 @@ __all__ = [
     "WatchRecord",
     "archive_condition",
     "database",
+    "examine",
     "require_sound",
 ]

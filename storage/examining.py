@@ -1,0 +1,69 @@
+"""What `doctor` asks of an archive's contents, and what it mends: rows, indexes, and files that were left."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from storage.agreement import problems
+from storage.condition import looked_at
+from storage.databases import Database
+from storage.opening import HEAD, noted_revision
+from storage.unfinished import left_over, removed
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What does not agree, in a sentence that says what to do, or, where it is `mended`, what was done."""
+
+    said: str
+    mended: bool
+
+
+def examine(url: str, mend: bool = False) -> list[Finding] | None:
+    """Everything in the archive and beside it that does not agree, mended where that was asked for and can be done.
+
+    Without `mend` nothing is changed. None for an archive of an older schema, which is brought up to date first.
+    Raises ArchiveNotFound and ArchiveError as opening does.
+    """
+    with looked_at(url) as (place, engine):
+        with engine.connect() as connection:
+            if noted_revision(connection, place) != HEAD:
+                return None
+        return [*_rows(engine, mend), *_files(place, mend)]
+
+
+def _rows(engine: Engine, mend: bool) -> list[Finding]:
+    if not mend:
+        with engine.connect() as connection:
+            return [Finding(one.said, False) for one in problems(connection)]
+    with engine.connect().execution_options(writes="alone") as connection, connection.begin():
+        return list(_mended(connection))
+
+
+def _mended(connection: Connection) -> Iterator[Finding]:
+    # What one mending removes, others need not look for: so each is found when those before it are mended.
+    for one in problems(connection):
+        one.mend(connection)
+        yield Finding(one.mended, True)
+
+
+def _files(place: Database, mend: bool) -> Iterator[Finding]:
+    if place.file is None:
+        return
+    folder = place.file.absolute().parent
+    for path in left_over(folder):
+        if mend:
+            removed(path)
+            yield Finding(f"{path.name}, which somebody began and did not finish, was removed.", True)
+        else:
+            yield Finding(f"{path} was begun by a program that was killed: let --mend remove it.", False)
+    former = place.file.with_name(f"{place.file.name}.former")
+    if former.exists():
+        yield Finding(f"{former} is left of a restore that was killed: look at both, and remove the one.", False)
+    if Path(f"{place.file}.erasing").exists():
+        yield Finding(
+            "An erasure was cut off: complete it with `streamproc erase`, whose list of what to look for lies there.",
+            False,
+        )
