@@ -31,7 +31,7 @@ def examine(url: str, mend: bool = False) -> list[Finding] | None:
         with engine.connect() as connection:
             if noted_revision(connection, place) != HEAD:
                 return None
-        return [*_rows(engine, mend), *_files(place, mend)]
+        return [*_rows(engine, mend), *_log(engine, place, mend), *_files(place, mend)]
 
 
 def _rows(engine: Engine, mend: bool) -> list[Finding]:
@@ -47,6 +47,20 @@ def _mended(connection: Connection) -> Iterator[Finding]:
     for one in problems(connection):
         one.mend(connection)
         yield Finding(one.mended, True)
+
+
+def _log(engine: Engine, place: Database, mend: bool) -> Iterator[Finding]:
+    """SQLite alone: without a write-ahead log, as a killed restore may leave it, readers keep writers waiting."""
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite" or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
+            return
+    if mend:
+        place.prepare(engine)
+        yield Finding("The archive has a write-ahead log again.", True)
+    else:
+        yield Finding(
+            "The archive has no write-ahead log, so that readers keep writers waiting: let --mend do it.", False
+        )
 
 
 def _files(place: Database, mend: bool) -> Iterator[Finding]:

@@ -74,6 +74,9 @@ def held(connection: sqlite3.Connection, path: Path, progress: Progress = unseen
     if said != "ok":
         raise ArchiveError(f"{path} is damaged ({' '.join(str(said).split())}): use another backup.")
     progress("reading every page", 1, 1)
+    (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+    if not any(side.exists() for side in sides(path)) and path.stat().st_size != pages * size:
+        raise ArchiveError(f"{path} was cut short: use another backup.")
     rows = row_counts(connection)
     return Held(revision, rows, *_damaged(connection, rows, progress))
 

@@ -116,6 +116,15 @@ def test_two_flipped_bits_are_no_single_one(payload: bytes, seed: int) -> None:
     assert unflipped(flipped(flipped(payload, one), other), zlib.crc32(payload)) is None
 
 
+def test_an_archive_without_a_log_gets_one(path: Path) -> None:
+    hurt(path, "PRAGMA journal_mode=DELETE")
+    found = examine(str(path))
+    assert found is not None
+    assert "no write-ahead log" in found[0].said
+    examine(str(path), mend=True)
+    assert examine(str(path)) == []
+
+
 def test_what_the_killed_left_is_told(path: Path) -> None:
     (path.parent / ".b.db.999999999.unfinished").write_bytes(b"half")
     (path.parent / "a.db.former").write_bytes(b"whole")
