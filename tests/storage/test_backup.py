@@ -81,14 +81,14 @@ def test_backups_of_every_released_schema_are_restored(tmp_path: Path, revision:
 
 def test_others_write_meanwhile(tmp_path: Path) -> None:
     path, counts = tmp_path / "a.db", []
-    writer = start(path, "door", 150)
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "open\n"
-    while writer.poll() is None:
-        counts.append(back_up(str(path), tmp_path / "b.db", force=True).tracks)
-        for _ in range(10):
-            writer.stdout.readline()
-    assert writer.wait() == 0
+    with start(path, "door", 150) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "open\n"
+        while writer.poll() is None:
+            counts.append(back_up(str(path), tmp_path / "b.db", force=True).tracks)
+            for _ in range(10):
+                writer.stdout.readline()
+    assert writer.returncode == 0
     assert counts == sorted(counts)
     assert any(0 < count < 150 for count in counts), "some were made while it wrote"
     assert back_up(str(path), tmp_path / "b.db", force=True).tracks == 150
