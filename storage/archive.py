@@ -245,6 +245,21 @@ class Archive:
         with self._reading() as connection:
             return reading.base_layers(connection, codec_id, cameras, since, until)
 
+    def base_layers_of_tracks(
+        self, codec_id: str, tracks: Sequence[int], since: datetime | None = None, until: datetime | None = None
+    ) -> BaseLayers:
+        """As `base_layers`, of the tracks of these keys alone, which an index names; those that are gone are passed
+        over, and faces that other codecs wrote are not counted."""
+        with self._reading() as connection:
+            return reading.base_layers_of_tracks(connection, codec_id, tracks, since, until)
+
+    def other_codec(
+        self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> int:
+        """How many faces other codecs wrote, seen by one of the cameras (none named: all), since <= time < until."""
+        with self._reading() as connection:
+            return reading.other_codec(connection, codec_id, cameras, since, until)
+
     def faces(self, face_ids: Sequence[str]) -> list[FaceRecord]:
         """The faces' records in the order asked; UnknownRecord names the first that is not there."""
         with self._reading() as connection:
@@ -269,6 +284,11 @@ class Archive:
 
     # For indexes kept beside it
 
+    @property
+    def index_folder(self) -> Path:
+        """Where indexes of the archive are kept, beside its file; all in it can be made anew from the archive."""
+        return Path(f"{self._path}.index")
+
     def beginning(self) -> FeedPosition:
         """The position before the archive's first face."""
         with self._reading() as connection:
@@ -290,13 +310,6 @@ class Archive:
         """
         with self._reading() as connection:
             return reading.camera_keys(connection, cameras)
-
-    def base_layers_of_tracks(
-        self, codec_id: str, tracks: Sequence[int], since: datetime | None = None, until: datetime | None = None
-    ) -> BaseLayers:
-        """As `base_layers`, of the tracks of these keys alone; those that are gone are passed over."""
-        with self._reading() as connection:
-            return reading.base_layers_of_tracks(connection, codec_id, tracks, since, until)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
