@@ -1,4 +1,4 @@
-"""The archive: what the pipeline writes and what search and reports read, in one database file.
+"""The archive: what the pipeline writes and what search and reports read, in one database.
 
 Writing is idempotent and can be killed anywhere. Ids follow from what was seen: a source's from its camera and its
 content, a track's from its source and its place in it. An ingest that begins on an unfinished source raises the
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
@@ -26,7 +27,8 @@ from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord
 
 
 class Archive:
-    """An open archive; a context manager. Any thread may use it; one process writes, any number read."""
+    """An open archive; a context manager. Any thread may use it, and any number of processes read and write: on SQLite
+    one transaction writes at a time, on Postgres many add tracks at once."""
 
     def __init__(self, database: Database, engine: Engine) -> None:
         self._database = database
@@ -34,7 +36,7 @@ class Archive:
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> "Archive":
-        """The archive that `url` names: `sqlite:///archive.db`, or a bare file name.
+        """The archive that `url` names: `sqlite:///archive.db`, a bare file name, or `postgresql+psycopg://...`.
 
         An older one is migrated. Raises ArchiveNotFound when there is none and it is not to be made (then nothing is),
         ArchiveError when something else is there.
@@ -120,7 +122,7 @@ class Archive:
         """What became of each: as `add_track`, all in one transaction. ValueError where two have one ordinal."""
         if len({track.ordinal for track in tracks}) < len(tracks):
             raise ValueError("two of the tracks have the same ordinal: give each its own")
-        with self._writing() as connection:
+        with self._writing("beside") as connection:
             return writing.add_tracks(connection, source_id, tracks)
 
     def finish_source(self, source_id: str, result: SourceResult) -> None:
@@ -221,7 +223,7 @@ class Archive:
     @property
     def identities(self) -> Identities:
         """Identities, and what users said of them."""
-        return Identities(self._writing, self._reading)
+        return Identities(self._writing, self._reading, self._settled)
 
     @property
     def watches(self) -> Watches:
@@ -286,12 +288,13 @@ class Archive:
 
     @property
     def index_folder(self) -> Path:
-        """Where indexes of the archive are kept, beside its file; all in it can be made anew from the archive."""
-        return Path(f"{self._path}.index")
+        """Where indexes of the archive are kept, beside its file, or, where a server keeps it, in this machine's cache
+        folder; all in it can be made anew from the archive."""
+        return self._database.beside("index")
 
     def beginning(self) -> FeedPosition:
         """The position before the archive's first face."""
-        with self._reading() as connection:
+        with self._settled() as connection:
             return feed.beginning(connection)
 
     def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
@@ -300,7 +303,7 @@ class Archive:
         Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
         not see is forgotten: begin anew.
         """
-        with self._reading() as connection:
+        with self._settled() as connection:
             return feed.face_changes(connection, codec_id, after, limit)
 
     def camera_keys(self, cameras: Sequence[str] = ()) -> tuple[int, ...] | None:
@@ -312,10 +315,10 @@ class Archive:
             return reading.camera_keys(connection, cameras)
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, writes: Literal["alone", "beside"] = "alone") -> Iterator[Connection]:
         with (
             self._database.explained(),
-            self._engine.connect().execution_options(writes="alone") as connection,
+            self._engine.connect().execution_options(writes=writes) as connection,
             connection.begin(),
         ):
             yield connection
@@ -323,4 +326,9 @@ class Archive:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._database.explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _settled(self) -> Iterator[Connection]:
+        with self._database.explained(), self._database.settled(self._engine) as connection:
             yield connection

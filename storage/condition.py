@@ -10,7 +10,7 @@ from storage.databases import Database, database
 from storage.opening import HEAD, noted_revision
 from storage.records import ArchiveCondition, CodecShare
 from storage.schema import Camera, Codec, Face, Track
-from streamproc.errors import ArchiveError
+from streamproc.errors import ArchiveNotFound
 
 _LATELY = timedelta(days=7)
 _SHORTEST = timedelta(hours=1)
@@ -50,7 +50,7 @@ def _condition(engine: Engine, place: Database) -> ArchiveCondition:
     with engine.connect() as connection:
         revision = noted_revision(connection, place)
         if revision is None:
-            raise ArchiveError(f"{place} is a database of another program: name another one for the archive.")
+            raise ArchiveNotFound(f"{place} is empty, there is no archive in it: ingest a video first.")
         if revision != HEAD:
             from storage.upgrading import require_known
 

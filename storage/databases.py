@@ -30,6 +30,9 @@ class Database(Protocol):
         nobody else writes, or "beside", along with others of its kind, which look at nothing that those may change.
         """
 
+    def settled(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """A connection that reads a state whose keys are all that there will ever be up to its highest ones."""
+
     def explained(self) -> AbstractContextManager[None]:
         """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
 
@@ -39,10 +42,20 @@ class Database(Protocol):
     def repack(self, engine: Engine) -> None:
         """Nothing; room that a migration left free is given back."""
 
+    def beside(self, what: str) -> Path:
+        """Where a file or folder that belongs to the archive is kept: beside its file, in the cache folder where a
+        server keeps it."""
+
+    def own_files(self, engine: Engine) -> list[Path]:
+        """All files that the archive's bytes may be in; none where they cannot be read from here."""
+
     def empty_log(self, engine: Engine) -> None:
         """Nothing; what was removed is not in the log of changes any more either.
 
         Raises ArchiveError where somebody reads an older state for too long."""
+
+    def rewrite(self, engine: Engine) -> None:
+        """Nothing; everything was written anew, without what was removed; nobody else reads or writes meanwhile."""
 
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room given back, `most` at most, of this order; 0: there is none."""
@@ -77,6 +90,10 @@ def database(url: str) -> Database:
         if parsed.query:
             raise ArchiveError(f"The archive's URL {url} has options after a '?', and there are none: leave them out.")
         return SqliteFile.named(url, parsed.database)
+    if parsed.get_backend_name() == "postgresql":
+        from storage.postgres import PostgresDatabase
+
+        return PostgresDatabase.named(parsed)
     raise ArchiveError(
         f"The archive {parsed.render_as_string()} is in a database that this version does not use: SQLite and Postgres "
         "are, so write sqlite:///archive.db, a file's name, or postgresql+psycopg://user@host/database."

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, LargeBinary, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from storage.byte_search import pieces
 from storage.identity_schema import Identity, IdentityAct, Sighting, Watch
@@ -102,11 +102,14 @@ def entered(connection: Connection, number: int, act: str) -> bool:
 
 def still_used(connection: Connection, wanted: Sequence[bytes]) -> set[bytes]:
     """Those of the pieces that are part of what stays: the very same bytes."""
-    used = set()
-    for piece in wanted:
-        for column in (Face.payload, EnhancementBlob.payload, cast(IdentityAct.act, LargeBinary)):
-            if connection.execute(select(func.count()).where(func.instr(column, piece) > 0)).scalar_one():
-                used.add(piece)
+    acts = [act.encode() for act in connection.execute(select(IdentityAct.act)).scalars()]
+    used = {piece for piece in wanted if any(piece in act for act in acts)}
+    for column in (Face.payload, EnhancementBlob.payload):
+        server = connection.dialect.name == "postgresql"
+        digits = func.encode(column, "hex") if server else func.lower(func.hex(column))
+        for piece in set(wanted) - used:
+            held = select(func.count()).where(digits.contains(piece.hex()))
+            used |= {piece} if connection.execute(held).scalar_one() else set()
     return used
 
 

@@ -25,7 +25,7 @@ from storage.byte_search import Found, Progress, search
 from storage.databases import Database
 from storage.erasing import Erasure, Going
 from storage.naming import face_place
-from storage.unfinished import left_over, removed, settled, sides, whole
+from storage.unfinished import left_over, removed, settled, whole
 from streamproc.errors import ArchiveError
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -102,8 +102,7 @@ class Erasing:
         identities since this one was planned, or where pieces are left: `complete` goes on then."""
         if self._begun() is not None:
             raise ArchiveError("An erasure was begun and is not complete: complete that one first.")
-        file = self._file()
-        clear_away(self._journal(file))
+        clear_away(self._list)
         with self._writing() as connection:
             taken = erasing.going(connection, asked)
             act = erasing.erase(connection, asked, at)
@@ -118,7 +117,7 @@ class Erasing:
                 list(asked.pictures),
                 sorted(asked.picture_names),
             )
-            with whole(self._journal(file)) as written:
+            with whole(self._list) as written:
                 written.touch(0o600)
                 written.write_text(json.dumps(asdict(begun)), encoding="utf-8")
         return self._finished(begun, progress)
@@ -133,31 +132,31 @@ class Erasing:
         with self._reading() as connection:
             happened = erasing.entered(connection, begun.act, begun.text)
         if not happened:  # killed before its transaction ended: all is as it was
-            removed(self._journal(self._file()))
+            removed(self._list)
             return None
         return self._finished(begun, progress)
 
     def _finished(self, begun: _Begun, progress: Progress) -> ErasureReport:
-        file = self._file()
-        self._database.empty_log(self._engine)
-        index = Path(f"{file}.index")
+        index = self._database.beside("index")
         index_removed = index.exists()
         _gone(index)
         pictures = _removed_pictures(begun)
-        clear_away(file)
+        clear_away(self._list.with_suffix(""))
         wanted = [bytes.fromhex(piece) for piece in begun.pieces]
-        found, shared, rewritten = search(self._files(file, begun), wanted, progress), set[bytes](), False
-        if found:
-            progress("writing the archive anew", 0, 1)
-            self._database.repack(self._engine)
+        with self._database.explained():
             self._database.empty_log(self._engine)
-            progress("writing the archive anew", 1, 1)
-            rewritten = True
-            found = search(self._files(file, begun), wanted, progress)
-            with self._reading() as connection:
-                shared = erasing.still_used(connection, sorted({one.piece for one in found}))
+            own = bool(self._database.own_files(self._engine))
+            found, shared, rewritten = search(self._files(begun), wanted, progress), set[bytes](), False
+            if found or not own:  # in room that was freed by what does not overwrite it, or who knows where
+                progress("writing the archive anew", 0, 1)
+                self._database.rewrite(self._engine)
+                self._database.empty_log(self._engine)
+                progress("writing the archive anew", 1, 1)
+                rewritten = True
+                found = search(self._files(begun), wanted, progress)
+                with self._reading() as connection:
+                    shared = erasing.still_used(connection, sorted({one.piece for one in found}))
         left = [one for one in found if one.piece not in shared]
-        files = tuple(_searched(path, left) for path in self._files(file, begun))
         report = ErasureReport(
             at=datetime.fromisoformat(begun.at),
             by=begun.by,
@@ -167,9 +166,9 @@ class Erasing:
             picture_files=tuple(map(str, pictures)),
             pieces=len(wanted),
             shared=len(shared),
-            files=files,
+            files=tuple(_searched(path, left) for path in self._files(begun)),
             rewritten=rewritten,
-            proves=not left,
+            proves=own and not left,
         )
         if left:
             places = sorted({str(one.path) for one in left})
@@ -177,44 +176,43 @@ class Erasing:
                 f"The rows are gone, but bytes of the person are left in {', '.join(places)}: end whoever reads the "
                 "archive, remove what is no part of it, and run `streamproc erase` again to complete it."
             )
-        removed(self._journal(file))
-        settled(file.absolute().parent)
+        removed(self._list)
+        settled(self._list.absolute().parent)
         return report
 
+    @property
+    def _list(self) -> Path:
+        """What is to be looked for, while an erasure is under way."""
+        return self._database.beside("erasing")
+
     def _begun(self) -> _Begun | None:
-        if self._database.file is None or not self._journal(self._file()).exists():
+        if not self._list.exists():
             return None
-        return _Begun(**json.loads(self._journal(self._file()).read_text(encoding="utf-8")))
+        return _Begun(**json.loads(self._list.read_text(encoding="utf-8")))
 
-    def _file(self) -> Path:
-        if self._database.file is None:
-            raise ArchiveError(f"{self._database} is kept by a server: this version erases people from files alone.")
-        return self._database.file
-
-    @staticmethod
-    def _journal(file: Path) -> Path:
-        return Path(f"{file}.erasing")
-
-    @staticmethod
-    def _files(file: Path, begun: _Begun) -> list[Path]:
-        """What of the archive is there: its file, what SQLite keeps beside it, a former one, what was begun and left,
-        indexes, and the pictures."""
-        former = file.with_name(f"{file.name}.former")
-        own = [file, *sides(file), former, *sides(former), *left_over(file.absolute().parent)]
-        below = [Path(f"{file}.index"), *map(Path, begun.pictures)]
+    def _files(self, begun: _Begun) -> list[Path]:
+        """The archive's own files, what somebody who was killed left beside it, indexes, and the pictures."""
+        own = [*self._database.own_files(self._engine), *left_over(self._list.absolute().parent)]
+        below = [self._database.beside("index"), *map(Path, begun.pictures)]
         found = own + [path for folder in below if folder.is_dir() for path in sorted(folder.rglob("*"))]
         return [path for path in found if path.is_file()]
 
 
 def limits(report: ErasureReport) -> tuple[str, ...]:
     """What the report says nothing of, in sentences."""
-    return (
+    said = (
         f"Backups and copies made before {report.at:%Y-%m-%d %H:%M:%SZ} still hold this person: make new ones and "
         "destroy those.",
         "Videos, and pictures in folders that were not named, are not touched; what was overwritten or removed may be "
         "left in blocks that the disk has given up.",
         "Who is seen again is archived again, without a name.",
     )
+    if not report.proves:
+        cannot = (
+            "The server's files cannot be read from here, so that nothing was searched: all tables were written anew."
+        )
+        return (cannot, *said)
+    return said
 
 
 def _gone(folder: Path) -> None:

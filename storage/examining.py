@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
@@ -64,19 +63,15 @@ def _log(engine: Engine, place: Database, mend: bool) -> Iterator[Finding]:
 
 
 def _files(place: Database, mend: bool) -> Iterator[Finding]:
-    if place.file is None:
-        return
-    folder = place.file.absolute().parent
-    for path in left_over(folder):
+    for path in left_over(place.beside("erasing").absolute().parent):
         if mend:
             removed(path)
             yield Finding(f"{path.name}, which somebody began and did not finish, was removed.", True)
         else:
             yield Finding(f"{path} was begun by a program that was killed: let --mend remove it.", False)
-    former = place.file.with_name(f"{place.file.name}.former")
-    if former.exists():
+    if (former := place.beside("former")).exists():
         yield Finding(f"{former} is left of a restore that was killed: look at both, and remove the one.", False)
-    if Path(f"{place.file}.erasing").exists():
+    if place.beside("erasing").exists():
         yield Finding(
             "An erasure was cut off: complete it with `streamproc erase`, whose list of what to look for lies there.",
             False,

@@ -110,7 +110,7 @@ def _aside(target: Path) -> Iterator[None]:
             removed(former)
             raise
     removed(former)
-    shutil.rmtree(f"{target}.index", ignore_errors=True)
+    shutil.rmtree(f"{target}.index", ignore_errors=True)  # of another archive: it would be made anew anyway
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.unfinished import sides
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
 LOCK_SECONDS = 30
@@ -78,6 +79,10 @@ class SqliteFile:
         event.listen(engine, "begin", _begin)
         return engine
 
+    def settled(self, engine: Engine) -> Connection:
+        """A connection: with one writer at a time, keys come in the order of their transactions."""
+        return engine.connect()
+
     @contextmanager
     def explained(self) -> Iterator[None]:
         """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
@@ -106,6 +111,18 @@ class SqliteFile:
         It takes as much room again meanwhile.
         """
         _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")
+
+    def beside(self, what: str) -> Path:
+        """The file's name, a dot and that."""
+        return Path(f"{self.file}.{what}")
+
+    def own_files(self, engine: Engine) -> list[Path]:
+        """The file, what SQLite keeps beside it, and what a killed restore left of a former one."""
+        return [path for file in (self.file, self.beside("former")) for path in (file, *sides(file)) if path.is_file()]
+
+    def rewrite(self, engine: Engine) -> None:
+        """Nothing; the file was written anew."""
+        self.repack(engine)
 
     def empty_log(self, engine: Engine) -> None:
         """Nothing; the write-ahead log is taken in, and empty. ArchiveError where a reader holds an older state."""

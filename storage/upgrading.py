@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, inspect
 
 from storage.databases import Database
 from streamproc.errors import ArchiveError
@@ -30,11 +30,21 @@ def require_known(revision: str, place: Database) -> None:
 
 def upgrade(engine: Engine) -> None:
     """Nothing; the database has today's schema."""
-    config = _config()
-    # One transaction for all: who is killed here leaves the file as it was, and who comes second finds it done.
+    # One transaction for all: who is killed here leaves it as it was, and who comes second finds it done.
     with engine.connect().execution_options(writes="alone") as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade_within(connection)
+
+
+def upgrade_within(connection: Connection) -> None:
+    """Nothing; once the connection's transaction is over, the database has today's schema."""
+    config = _config()
+    config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql" and not inspect(connection).has_table("alembic_version"):
+        from storage import postgres_schema  # archives on Postgres began with this one
+
+        postgres_schema.create(connection)
+        command.stamp(config, postgres_schema.FIRST_REVISION)
+    command.upgrade(config, "head")
 
 
 def _config() -> Config:

@@ -10,7 +10,7 @@ from fake_people import CODEC, NOON, PeopleCodec, Site, looks
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.erasing import Asked, Plan, planned
+from pipelines.erasing import Asked, planned
 from pipelines.identities.desk import Desk
 from pipelines.identities.keeper import Keeper
 from storage import Archive
@@ -32,12 +32,9 @@ def person(site: Site, track: str) -> int:
     return Desk(site.archive, "me").find(record.identity_id or "")
 
 
-def plan(site: Site, *people: str, **asked: tuple[str, ...]) -> Plan:
-    return planned(site.archive, Asked(people, **asked), "me", PeopleCodec)
-
-
-def erase(site: Site, *people: str, **asked: tuple[str, ...]) -> ErasureReport:
-    return site.archive.erasing.erase(plan(site, *people, **asked).erasure, NOON, unseen)
+def erase(site: Site, *people: str, tracks: tuple[str, ...] = (), faces: tuple[str, ...] = ()) -> ErasureReport:
+    plan = planned(site.archive, Asked(people, tracks, faces), "me", PeopleCodec)
+    return site.archive.erasing.erase(plan.erasure, NOON, unseen)
 
 
 def texts(folder: Path, *words: str) -> list[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from killing import killed_at_random
+from made_processes import ingest
 from made_tracks import START, begin, made_track
+from started import Started
 from test_agreement import hurt
 from test_migrations import GOLDEN, old_archive
-from writer_process import start
 
 from storage import Archive, examine
 from storage.backup import back_up, sidecar, verified_backup
@@ -81,14 +82,13 @@ def test_backups_of_every_released_schema_are_restored(tmp_path: Path, revision:
 
 def test_others_write_meanwhile(tmp_path: Path) -> None:
     path, counts = tmp_path / "a.db", []
-    with start(path, "door", 150) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "open\n"
-        while writer.poll() is None:
-            counts.append(back_up(str(path), tmp_path / "b.db", force=True).tracks)
-            for _ in range(10):
-                writer.stdout.readline()
-    assert writer.returncode == 0
+    writer = Started(ingest, str(path), "door", 150)
+    assert writer.hear() == "open"
+    while writer.running:
+        counts.append(back_up(str(path), tmp_path / "b.db", force=True).tracks)
+        for _ in range(10):
+            writer.hear()
+    writer.finish()
     assert counts == sorted(counts)
     assert any(0 < count < 150 for count in counts), "some were made while it wrote"
     assert back_up(str(path), tmp_path / "b.db", force=True).tracks == 150
