@@ -9,8 +9,6 @@
 """
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -25,7 +23,7 @@ from storage.byte_search import Found, Progress, search
 from storage.databases import Database
 from storage.erasing import Erasure, Going
 from storage.naming import face_place
-from storage.unfinished import left_over, removed, settled, whole
+from storage.unfinished import gone, left_over, removed, settled, whole
 from streamproc.errors import ArchiveError
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -139,7 +137,7 @@ class Erasing:
     def _finished(self, begun: _Begun, progress: Progress) -> ErasureReport:
         index = self._database.beside("index")
         index_removed = index.exists()
-        _gone(index)
+        gone(index)
         pictures = _removed_pictures(begun)
         clear_away(self._list.with_suffix(""))
         wanted = [bytes.fromhex(piece) for piece in begun.pieces]
@@ -213,14 +211,6 @@ def limits(report: ErasureReport) -> tuple[str, ...]:
         )
         return (cannot, *said)
     return said
-
-
-def _gone(folder: Path) -> None:
-    """Nothing; the folder is gone, whoever writes into it meanwhile."""
-    if folder.exists():
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-        os.replace(folder, aside)
-        shutil.rmtree(aside)
 
 
 def _removed_pictures(begun: _Begun) -> list[Path]:

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Engine
 from storage.agreement import problems
 from storage.condition import looked_at
 from storage.databases import Database
+from storage.index_agreement import disagreeing
 from storage.opening import HEAD, noted_revision
-from storage.unfinished import left_over, removed
+from storage.unfinished import gone, left_over, removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def examine(url: str, mend: bool = False) -> list[Finding] | None:
         with engine.connect() as connection:
             if noted_revision(connection, place) != HEAD:
                 return None
-        return [*_rows(engine, mend), *_log(engine, place, mend), *_files(place, mend)]
+        return [*_rows(engine, mend), *_indexes(engine, place, mend), *_log(engine, place, mend), *_files(place, mend)]
 
 
 def _rows(engine: Engine, mend: bool) -> list[Finding]:
@@ -46,6 +47,21 @@ def _mended(connection: Connection) -> Iterator[Finding]:
     for one in problems(connection):
         one.mend(connection)
         yield Finding(one.mended, True)
+
+
+def _indexes(engine: Engine, place: Database, mend: bool) -> Iterator[Finding]:
+    with place.settled(engine) as connection:
+        found = list(disagreeing(connection, place.beside("index")))
+    for folder, why in found:
+        if mend:
+            gone(folder)
+            yield Finding(f"The search index {folder} was removed ({why}): the next search makes it anew.", True)
+        else:
+            yield Finding(
+                f"The search index {folder} does not agree with the archive ({why}): let --mend remove it, and the "
+                "next search makes it anew.",
+                False,
+            )
 
 
 def _log(engine: Engine, place: Database, mend: bool) -> Iterator[Finding]:

@@ -1,7 +1,6 @@
 """A backup in the place of an archive: verified before, brought up to date beside, put in its place at once."""
 
 import os
-import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from storage.backup import clear_away, copy_pages, explained, verified_backup
 from storage.databases import database
 from storage.opening import open_archive
-from storage.unfinished import removed, sides, whole
+from storage.unfinished import gone, removed, sides, whole
 from storage.verifying import Held, Progress, held, opened, unseen
 from streamproc.errors import ArchiveError
 
@@ -110,7 +109,7 @@ def _aside(target: Path) -> Iterator[None]:
             removed(former)
             raise
     removed(former)
-    shutil.rmtree(f"{target}.index", ignore_errors=True)  # of another archive: it would be made anew anyway
+    gone(Path(f"{target}.index"))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -35,9 +36,19 @@ def left_over(folder: Path) -> list[Path]:
 
 
 def removed(database: Path) -> None:
-    """Nothing; the file is gone, with what SQLite keeps beside it."""
+    """Nothing; the file or folder is gone, with what SQLite keeps beside it."""
     for path in (database, *sides(database)):
+        if path.is_dir():
+            shutil.rmtree(path)
         path.unlink(missing_ok=True)
+
+
+def gone(folder: Path) -> None:
+    """Nothing; the folder is gone, whoever writes into it meanwhile."""
+    if folder.exists():
+        aside = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+        os.replace(folder, aside)
+        shutil.rmtree(aside)
 
 
 def sides(database: Path) -> list[Path]:
