@@ -3,6 +3,7 @@
 from storage.archive import Archive
 from storage.condition import archive_condition, require_sound
 from storage.databases import Database, database
+from storage.examining import Finding, examine
 from storage.records import (
     ActRecord,
     ArchiveBytes,
@@ -38,6 +39,7 @@ __all__ = [
     "CodecShare",
     "Database",
     "Exempt",
+    "Finding",
     "HoldRecord",
     "IdentityTracks",
     "Removed",
@@ -51,5 +53,6 @@ __all__ = [
     "WatchRecord",
     "archive_condition",
     "database",
+    "examine",
     "require_sound",
 ]

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from storage import feed, ledger, reading, retention, writing
 from storage.databases import Database
+from storage.erasure import Erasing
 from storage.feed import FaceChanges, FeedPosition
 from storage.holds import Holds
 from storage.identities import Identities
@@ -25,7 +26,6 @@ from storage.records import ArchiveInfo, ArchiveRoom, ClearedStep, Removed, Sour
 from storage.reserve import Reserve
 from storage.rules import Exempt, Rules
 from storage.watches import Watches
-from streamproc.config import cache_dir
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
@@ -176,6 +176,11 @@ class Archive:
         with self._writing() as connection:
             return retention.forget_hidden(connection, camera, before)
 
+    @property
+    def erasing(self) -> Erasing:
+        """What forgets a person."""
+        return Erasing(self._writing, self._reading, self._database, self._engine)
+
     # The ledger of gaps
 
     def begin_gap(self, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
@@ -312,11 +317,9 @@ class Archive:
 
     @property
     def index_folder(self) -> Path:
-        """Where indexes of the archive are kept: beside its file, or, where a server keeps it, in the user's cache
+        """Where indexes of the archive are kept, beside its file, or, where a server keeps it, in this machine's cache
         folder; all in it can be made anew from the archive."""
-        if self.file is not None:
-            return Path(f"{self.file}.index")
-        return cache_dir() / "index" / self.beginning().archive_id
+        return self._database.beside("index")
 
     def beginning(self) -> FeedPosition:
         """The position before the archive's first face."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.records import ArchiveRoom
+from storage.unfinished import sides
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
 LOCK_SECONDS = 30
@@ -113,6 +114,31 @@ class SqliteFile:
         """
         _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")
 
+    def beside(self, what: str) -> Path:
+        """The file's name, a dot and that."""
+        return Path(f"{self.file}.{what}")
+
+    def own_files(self, engine: Engine) -> list[Path]:
+        """The file, what SQLite keeps beside it, and what a killed restore left of a former one."""
+        return [path for file in (self.file, self.beside("former")) for path in (file, *sides(file)) if path.is_file()]
+
+    def rewrite(self, engine: Engine) -> None:
+        """Nothing; the file was written anew."""
+        self.repack(engine)
+
+    def empty_log(self, engine: Engine) -> None:
+        """Nothing; the write-ahead log is taken in, and empty. ArchiveError where a reader holds an older state."""
+        connection = engine.raw_connection()
+        try:
+            (busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        if busy:
+            raise ArchiveError(
+                f"Another program has read one state of the archive {self.file} for {LOCK_SECONDS} s, so that its log "
+                "cannot be emptied: end it, then do this again."
+            )
+
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
         connection = engine.raw_connection()
@@ -163,6 +189,7 @@ class SqliteFile:
 def _settle(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where _begin says, not where the driver guesses
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten, not only forgotten
     connection.execute("PRAGMA synchronous=FULL")  # a track that was reported as archived survives a power cut
 
 

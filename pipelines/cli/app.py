@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.cli import asking, care, filling, keeping, service, study
+from pipelines.cli import asking, backup, care, erase, filling, keeping, service, study
 from pipelines.cli.bench import bench
 from pipelines.cli.identity import identity
 from pipelines.cli.watch import watch
@@ -27,6 +27,9 @@ for command in (
     care.migrate,
     care.copy,
     keeping.retain,
+    backup.backup,
+    backup.restore,
+    erase.erase,
     study.train,
     study.evaluate,
     study.setup,

@@ -15,19 +15,9 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
 COMMANDS = [
-    "demo",
-    "ingest",
-    "run",
-    "search",
-    "reconstruct",
-    "info",
-    "doctor",
-    "migrate",
-    "copy",
-    "retain",
-    "train",
-    "evaluate",
-    "setup",
+    *("demo", "ingest", "run", "search", "reconstruct"),
+    *("info", "doctor", "migrate", "copy", "retain", "backup", "restore", "erase"),
+    *("train", "evaluate", "setup"),
 ]
 GROUPED = [
     *("bench codec", "bench best-shot", "watch add", "watch list", "watch remove", "watch events"),
