@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image as Picture
 
+from pipelines.upgrading.weights import WeightsAtHand
 from storage import Archive
-from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
 from streamproc.query import Reconstructor
 from streamproc.types import FaceCode, Layer
@@ -26,9 +26,12 @@ class WrittenPicture:
 def write_pictures(
     archive: Archive, settings: Settings, face_ids: Sequence[str], layer: Layer, folder: Path
 ) -> list[WrittenPicture]:
-    """One PNG a face in `folder`; errors as `Reconstructor.pictures`."""
-    codec = FaceCodec.load(settings.encode.profile, settings.encode.device)
-    images = Reconstructor(archive, codec).pictures(face_ids, layer)
+    """One PNG a face in `folder`, each by the weights that wrote it; errors as `Reconstructor.pictures`, and
+    WeightsError where those are not at hand."""
+    weights = WeightsAtHand(archive, settings)
+    codecs = [weights.required(archive.code(face_id).codec_id) for face_id in face_ids]
+    shown = {codec.codec_id: Reconstructor(archive, codec) for codec in codecs}
+    images = [shown[codec.codec_id].picture(face_id, layer) for face_id, codec in zip(face_ids, codecs, strict=True)]
     folder.mkdir(parents=True, exist_ok=True)
     written: list[WrittenPicture] = []
     for face_id, image in zip(face_ids, images, strict=True):

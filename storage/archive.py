@@ -18,6 +18,7 @@ from storage import feed, ledger, reading, retention, writing
 from storage.feed import FaceChanges, FeedPosition
 from storage.identities import Identities
 from storage.opening import open_archive
+from storage.recodings import Recodings
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
 from storage.sqlite import explained, file_bytes, shrink
 from storage.watches import Watches
@@ -217,6 +218,13 @@ class Archive:
         """Who is watched for."""
         return Watches(self._writing, self._reading)
 
+    # Newer weights
+
+    @property
+    def recodings(self) -> Recodings:
+        """Faces of older weights in newer ones' terms."""
+        return Recodings(self._writing, self._reading)
+
     # Reading
 
     def completed_source(self, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
@@ -227,7 +235,7 @@ class Archive:
     def base_layers(
         self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
     ) -> BaseLayers:
-        """Every base layer that this codec wrote, seen by one of the cameras (none named: all), since <= time < until.
+        """Every base layer that this codec wrote, also anew, seen by the cameras (none named: all), since <= time < until.
 
         Checksums are handed on, not compared. UnknownRecord for a camera that is not there, naming those that are.
         """
@@ -245,7 +253,8 @@ class Archive:
     def other_codec(
         self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
     ) -> int:
-        """How many faces other codecs wrote, seen by one of the cameras (none named: all), since <= time < until."""
+        """How many faces other codecs wrote and this one has not, either, seen by one of the cameras (none named: all),
+        since <= time < until."""
         with self._reading() as connection:
             return reading.other_codec(connection, codec_id, cameras, since, until)
 
@@ -284,7 +293,7 @@ class Archive:
             return feed.beginning(connection)
 
     def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
-        """The faces that this codec wrote after that position, and what was removed after it, `limit` of each at most.
+        """The faces that this codec wrote after that position, or coded anew, and what was removed, `limit` of each.
 
         Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
         not see is forgotten: begin anew.

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from storage.sqlite import connect, explained, keep_write_ahead_log, locate, repack, require_place
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
-HEAD = "0005"
+HEAD = "0007"
 """The newest revision of the schema."""
 
 
