@@ -51,6 +51,7 @@ class Asker:
         self.false_alarms = false_alarms
         self._settings = settings or Settings()
         self._archive: Archive | None = None
+        self._indexes: dict[str, ArchiveIndex] = {}
 
     @classmethod
     def load(cls, settings: Settings) -> Self:

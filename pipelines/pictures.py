@@ -10,7 +10,7 @@ from pipelines.upgrading.weights import WeightsAtHand
 from storage import Archive
 from streamproc.config import Settings
 from streamproc.query import Reconstructor
-from streamproc.types import FaceCode, Layer
+from streamproc.types import FaceCode, Image, Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,17 @@ def write_pictures(
     """One PNG a face in `folder`, each by the weights that wrote it; errors as `Reconstructor.pictures`, and
     WeightsError where those are not at hand."""
     weights = WeightsAtHand(archive, settings)
-    codecs = [weights.required(archive.code(face_id).codec_id) for face_id in face_ids]
-    shown = {codec.codec_id: Reconstructor(archive, codec) for codec in codecs}
-    images = [shown[codec.codec_id].picture(face_id, layer) for face_id, codec in zip(face_ids, codecs, strict=True)]
+    wrote = {face_id: archive.code(face_id).codec_id for face_id in face_ids}
+    images: dict[str, Image] = {}
+    for codec_id in dict.fromkeys(wrote.values()):
+        own = [face_id for face_id in wrote if wrote[face_id] == codec_id]
+        shown = Reconstructor(archive, weights.required(codec_id)).pictures(own, layer)
+        images |= dict(zip(own, shown, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
     written: list[WrittenPicture] = []
-    for face_id, image in zip(face_ids, images, strict=True):
+    for face_id in face_ids:
         path = folder / f"{face_id}-{layer}.png"
-        Picture.fromarray(image).save(path)
+        Picture.fromarray(images[face_id]).save(path)
         written.append(WrittenPicture(face_id, path, layer, coded_bytes(archive.code(face_id), layer)))
     return written
 

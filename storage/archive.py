@@ -235,7 +235,8 @@ class Archive:
     def base_layers(
         self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
     ) -> BaseLayers:
-        """Every base layer that this codec wrote, also anew, seen by the cameras (none named: all), since <= time < until.
+        """Every base layer that this codec wrote, or wrote anew, seen by one of the cameras (none named: all), since <=
+        time < until.
 
         Checksums are handed on, not compared. UnknownRecord for a camera that is not there, naming those that are.
         """

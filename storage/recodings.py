@@ -168,9 +168,26 @@ class Recodings:
         with self._reading() as connection:
             faces = connection.execute(select(func.count()).select_from(Face)).scalar_one()
             others = select(func.count()).select_from(Face).join(Codec).where(Codec.id != codec_id)
-            anew = select(func.count()).where(RecodedLayer.recoding_key == recoding_key(connection, codec_id))
-            left = connection.execute(others).scalar_one() - connection.execute(anew).scalar_one()
+            left = connection.execute(others).scalar_one() - _count(connection, recoding_key(connection, codec_id))
             return faces - left, faces
+
+    def layers(self, codec_id: str) -> int:
+        """How many faces were coded anew with the codec and keep their own layer beside."""
+        with self._reading() as connection:
+            return _count(connection, recoding_key(connection, codec_id))
+
+    def wrote(self, codec_id: str) -> list[str]:
+        """The codecs that wrote the faces that were coded anew with this one, most faces first."""
+        with self._reading() as connection:
+            counted = (
+                select(Codec.id)
+                .join_from(RecodedLayer, Face)
+                .join(Codec, Codec.key == Face.codec_key)
+                .where(RecodedLayer.recoding_key == recoding_key(connection, codec_id))
+                .group_by(Codec.key, Codec.id)
+                .order_by(func.count().desc())
+            )
+            return list(connection.execute(counted).scalars())
 
     def sample(self, codec_id: str, count: int) -> list[int]:
         """The keys of `count` tracks at most with faces that were coded anew, spread evenly over them."""
@@ -215,6 +232,10 @@ class Recodings:
             for part in some(list(keys.values())):
                 found |= set(connection.execute(question.where(Face.track_key.in_(part))).scalars())
             return frozenset(name for name, key in keys.items() if key in found)
+
+
+def _count(connection: Connection, recoding: int) -> int:
+    return connection.execute(select(func.count()).where(RecodedLayer.recoding_key == recoding)).scalar_one()
 
 
 def _tracks_in(codec_id: str, recoding: int) -> Select[int]:

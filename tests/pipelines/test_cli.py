@@ -18,6 +18,7 @@ COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "doctor", 
 GROUPED = [
     *("bench codec", "bench best-shot", "watch add", "watch list", "watch remove", "watch events"),
     *(f"identity {name}" for name in ("gather", "list", "name", "merge", "split", "ignore", "undo", "log")),
+    *(f"upgrade {name}" for name in ("run", "status", "measure", "switch", "rollback", "finish")),
     *(f"identity {name}" for name in ("timeline", "with", "journeys")),
 ]
 """Commands of groups, which are listed by the group's name."""
