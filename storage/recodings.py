@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, or_, select, up
 from storage.lookup import some, track_keys
 from storage.reading import of_cameras
 from storage.recoded import recoding_key
-from storage.records import FaceToRecode, Generation, RecodingRecord
+from storage.records import FaceToRecode, Generation, Progress, RecodingRecord
 from storage.schema import (
     Codec,
     EnhancementBlob,
@@ -33,6 +33,10 @@ from streamproc.errors import ArchiveError, UnknownRecord
 Transaction = Callable[[], AbstractContextManager[Connection]]
 STEP = 500
 """Faces in one transaction: some milliseconds, in which nobody else writes."""
+
+
+_OF_THE_FACE = (EnhancementLayer.face_key == Face.key) & (EnhancementLayer.codec_key == Face.codec_key)
+"""The enhancement that is of use beside the face's own layer."""
 
 
 class Recodings:
@@ -64,16 +68,13 @@ class Recodings:
             return _records(connection)
 
     def to_do(self, codec_id: str, after: int, limit: int) -> list[FaceToRecode]:
-        """The next faces above the key `after` that the codec did not write, nor code anew, with their pictures."""
+        """The next faces above the key `after` that the codec did not write, nor code anew, and that have a picture."""
         with self._reading() as connection:
             question = (
                 select(Face.key, Face.track_key, Codec.id, Face.payload, Face.checksum, EnhancementBlob.payload)
                 .join_from(Face, Codec)
-                .outerjoin(
-                    EnhancementLayer,
-                    (EnhancementLayer.face_key == Face.key) & (EnhancementLayer.codec_key == Face.codec_key),
-                )
-                .outerjoin(EnhancementBlob, EnhancementBlob.digest == EnhancementLayer.digest)
+                .join(EnhancementLayer, _OF_THE_FACE)
+                .join(EnhancementBlob, EnhancementBlob.digest == EnhancementLayer.digest)
                 .where(Face.key > after, Codec.id != codec_id)
             )
             anew = select(RecodedLayer.key).where(
@@ -163,13 +164,19 @@ class Recodings:
                 return
             yield len(rows)
 
-    def progress(self, codec_id: str) -> tuple[int, int]:
-        """(faces that are in the codec's terms, by it or anew; all faces)."""
+    def progress(self, codec_id: str) -> Progress:
+        """How many faces are in the codec's terms, by it or anew, how many can be, and how many have no picture."""
         with self._reading() as connection:
+            anew = _count(connection, recoding_key(connection, codec_id))
             faces = connection.execute(select(func.count()).select_from(Face)).scalar_one()
             others = select(func.count()).select_from(Face).join(Codec).where(Codec.id != codec_id)
-            left = connection.execute(others).scalar_one() - _count(connection, recoding_key(connection, codec_id))
-            return faces - left, faces
+            older = connection.execute(others).scalar_one() - anew
+            known = select(RecodedLayer.key).where(
+                RecodedLayer.face_key == Face.key, RecodedLayer.recoding_key == recoding_key(connection, codec_id)
+            )
+            pictured = select(EnhancementLayer.face_key).where(_OF_THE_FACE)
+            bare = connection.execute(others.where(~pictured.exists(), ~known.exists())).scalar_one()
+            return Progress(faces - older, older - bare, bare)
 
     def layers(self, codec_id: str) -> int:
         """How many faces were coded anew with the codec and keep their own layer beside."""

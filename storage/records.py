@@ -196,7 +196,17 @@ class FaceToRecode:
     codec_id: str
     base: bytes
     checksum: int
-    enhancement: bytes | None
+    enhancement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many faces are in a codec's terms, how many wait to be coded anew, and how many cannot be, for the older
+    weights' picture of them is gone."""
+
+    coded: int
+    waiting: int
+    bare: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,19 +66,20 @@ def status(archive: ArchiveOption, config: ConfigOption = None, json: JsonOption
 
         ours = stated_codec(settings_file.load(config).encode.profile)
         with Archive.open(archive) as opened:
-            rows = [(one, *opened.recodings.progress(one.codec_id)) for one in opened.recodings.all()]
+            rows = [(one, opened.recodings.progress(one.codec_id)) for one in opened.recodings.all()]
     if json:
         emit(
             {
                 "in_use": ours.codec_id,
-                "upgrades": [{"upgrade": one, "coded": done, "faces": faces} for one, done, faces in rows],
+                "upgrades": [{"upgrade": one, "progress": progress} for one, progress in rows],
             }
         )
         return
-    table = Table("weights", "codec", "began", "coded", "in use", "finished")
-    for one, done, faces in rows:
+    table = Table("weights", "codec", "began", "coded", "waiting", "without picture", "in use", "finished")
+    for one, progress in rows:
         in_use, finished = ("yes" if it else "" for it in (one.codec_id == ours.codec_id, one.finished))
-        table.add_row(one.weights, one.codec_id, utc(one.began_at), f"{done} of {faces}", in_use, finished)
+        counts = (str(count) for count in (progress.coded, progress.waiting, progress.bare))
+        table.add_row(one.weights, one.codec_id, utc(one.began_at), *counts, in_use, finished)
     out.print(table if rows else f"No upgrade; {ours.profile} ({ours.codec_id}) is in use.")
 
 
@@ -135,9 +136,12 @@ def switch(archive: ArchiveOption, config: ConfigOption = None, yes: YesOption =
         with Archive.open(archive) as opened:
             record = steps.begun(opened)
             _tell(steps.measure(opened, settings, record))
-            done, faces = opened.recodings.progress(record.codec_id)
-            if done < faces:
-                out.print(f"{faces - done} of {faces} faces are not coded anew: the older weights answer for them.")
+            progress = opened.recodings.progress(record.codec_id)
+            if progress.waiting or progress.bare:
+                out.print(
+                    f"{progress.waiting} faces are not coded anew yet, {progress.bare} cannot be, for their pictures "
+                    "are gone: the older weights answer for them, so keep those."
+                )
             for name in steps.lost_watches(opened, record):
                 out.print(f"The watch '{name}' is for a photo and falls silent: add it anew.", markup=False)
             if not yes or config is None:

@@ -1,4 +1,8 @@
-"""Codes an archive's faces anew with newer weights, from the pictures that the older ones give of them."""
+"""Codes an archive's faces anew with newer weights, from the full pictures that the older ones give of them.
+
+A face whose enhancement layer is gone stays with the older weights, which go on answering for it: what the base layer
+alone shows is too little to tell by who somebody is (docs/decisions.md).
+"""
 
 import zlib
 from collections import defaultdict
@@ -19,7 +23,7 @@ AT_ONCE = 32
 class OldCodec(Protocol):
     """What re-coding needs of the codec that wrote a face; `streamproc.FaceCodec` is one."""
 
-    def reconstruct(self, bases: Sequence[bytes], enhancements: Sequence[bytes | None] | None = None, /) -> Image:
+    def reconstruct(self, bases: Sequence[bytes], enhancements: Sequence[bytes], /) -> Image:
         """(N, 256, 256, 3) uint8 RGB."""
         ...
 
@@ -51,8 +55,8 @@ def recode(
     newer: NewCodec,
     tell: Callable[[int], None] = lambda faces: None,
 ) -> Recoded:
-    """What became of all faces that the newer codec does not have; `older` gives the codec of an id, `tell` hears how
-    many were dealt with so far.
+    """What became of all faces with a picture that the newer codec does not have; `older` gives the codec of an id,
+    `tell` hears how many were dealt with so far.
 
     Each part is on the disk before the next begins: whoever is killed goes on from there.
     """
@@ -69,8 +73,7 @@ def recode(
 def recoded_layers(
     faces: Sequence[FaceToRecode], older: Callable[[str], OldCodec], newer: NewCodec
 ) -> list[tuple[int, bytes]]:
-    """(key, base layer in the newer codec's terms) of those faces of which there is a picture: the full one, or, where
-    its enhancement is gone, that of the base layer alone."""
+    """(key, base layer in the newer codec's terms) of those faces that are not damaged."""
     by_codec: defaultdict[str, list[FaceToRecode]] = defaultdict(list)
     for face in faces:
         if zlib.crc32(face.base) == face.checksum:

@@ -38,7 +38,8 @@ def begin(archive: Archive, settings: Settings, weights: str, at: datetime) -> R
 def run(archive: Archive, settings: Settings, record: RecodingRecord, tell: Callable[[int, int], None]) -> Recoded:
     """What became of the faces that are left to code anew; the newer weights' index has them, too."""
     newer = FaceCodec.load(record.weights, settings.encode.device)
-    done, faces = archive.recodings.progress(record.codec_id)
+    before = archive.recodings.progress(record.codec_id)
+    done, faces = before.coded, before.coded + before.waiting
     weights = WeightsAtHand(archive, settings)
     recoded = recode(archive, weights.required, newer, lambda count: tell(done + count, faces))
     ArchiveIndex(archive, newer).catch_up()
