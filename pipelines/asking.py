@@ -77,16 +77,21 @@ class Asker:
         top: int = 10,
         now: datetime | None = None,
     ) -> SearchResult:
-        """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
+        """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it.
+
+        Tracks that the weights in use do not know are asked for by those that wrote them, where these are at hand.
+        """
         if self._archive is not archive:
             self._archive, self._indexes = archive, {}
             self._weights = WeightsAtHand(archive, self._settings)
         asked = (cameras, since, until)
-        older = []
+        older, left_out = [], False
         if archive.other_codec(self.codec.codec_id, *asked):
             for known in archive.recodings.generations(self.codec.codec_id, *asked):
                 codec = self._weights.codec(known.codec_id)
-                if codec is not None:
+                if codec is None:
+                    left_out = True
+                else:
                     older.append(self._generation(codec, face, known.tracks, known.alone))
         found = search_generations(
             archive,
@@ -96,7 +101,8 @@ class Asker:
             *(*asked, top, now, face.quality, self.false_alarms),
         )
         said = standing(entries(archive.identities.acts()))
-        return replace(found, matches=tuple(_identified(match, said) for match in found.matches))
+        matches = tuple(_identified(match, said) for match in found.matches)
+        return replace(found, matches=matches, other_codec=found.other_codec if left_out else 0)
 
     def _generation(self, codec: FaceCodec, face: FaceCrop, tracks: int = 0, alone: int = 0) -> Generation:
         """The codec with the question in its terms, and with its index."""

@@ -68,7 +68,8 @@ class Recodings:
             return _records(connection)
 
     def to_do(self, codec_id: str, after: int, limit: int) -> list[FaceToRecode]:
-        """The next faces above the key `after` that the codec did not write, nor code anew, and that have a picture."""
+        """The next faces above the key `after` that the codec did not write, nor code anew, and that have a picture;
+        about `limit`, for of a track all are given: whoever keeps an index then finds them in one place."""
         with self._reading() as connection:
             question = (
                 select(Face.key, Face.track_key, Codec.id, Face.payload, Face.checksum, EnhancementBlob.payload)
@@ -80,8 +81,11 @@ class Recodings:
             anew = select(RecodedLayer.key).where(
                 RecodedLayer.face_key == Face.key, RecodedLayer.recoding_key == recoding_key(connection, codec_id)
             )
-            rows = connection.execute(question.where(~anew.exists()).order_by(Face.key).limit(limit)).all()
-            return [FaceToRecode(*row[:4], row[4] % 2**32, row[5]) for row in rows]
+            rows = connection.execute(question.where(~anew.exists()).order_by(Face.key).limit(limit + 1)).all()
+            return [
+                FaceToRecode(key, track, wrote, base, checksum % 2**32, enhancement)
+                for key, track, wrote, base, checksum, enhancement in _whole_tracks(rows, limit)
+            ]
 
     def add(self, codec_id: str, layers: Sequence[tuple[int, bytes]]) -> int:
         """How many of the faces (key, base layer in the codec's terms) are coded anew; those that are gone are passed
@@ -152,11 +156,12 @@ class Recodings:
             .join_from(RecodedLayer, Face)
             .join(Recoding, Recoding.key == RecodedLayer.recoding_key)
             .where(RecodedLayer.recoding_key == recoding, ~pictured.exists())
-            .limit(STEP)
+            .order_by(Face.track_key)
+            .limit(STEP + 1)
         )
         while True:
             with self._writing() as connection:
-                rows = connection.execute(bare).all()
+                rows = _whole_tracks(connection.execute(bare).all(), STEP)
                 if rows:
                     connection.execute(delete(Face).where(Face.key.in_([row.key for row in rows])))
                     connection.execute(insert(Face), [_without_key(row._mapping) for row in rows])
@@ -266,6 +271,13 @@ def _records(connection: Connection) -> list[RecodingRecord]:
         .order_by(Recoding.key)
     )
     return [RecodingRecord(*row) for row in connection.execute(question)]
+
+
+def _whole_tracks(rows: Sequence[Any], limit: int) -> Sequence[Any]:
+    """The rows without those of the last track, where there are more than `limit` and not all of one track."""
+    if len(rows) <= limit:
+        return rows
+    return [row for row in rows if row.track_key != rows[-1].track_key] or rows
 
 
 def _without_key(row: Any) -> dict[str, Any]:
