@@ -218,22 +218,30 @@ class Recodings:
         self, codec_id: str, cameras: Sequence[str], since: datetime | None, until: datetime | None
     ) -> list[Generation]:
         """The other codecs that wrote tracks of the cameras, since <= time < until, of which the codec has nothing; the
-        newest first."""
+        newest first. Tracks are counted by their best faces: one of which only another face is known counts, too."""
         with self._reading() as connection:
             asked: list[Any] = of_cameras(connection, cameras, Track.camera_key)
             asked += [] if since is None else [captured_at() >= since]
             asked += [] if until is None else [captured_at() < until]
             tracks = (
-                select(Codec.id, Codec.profile, func.count(Face.track_key.distinct()))
-                .join_from(Face, Codec)
-                .join(Track)
-                .where(Codec.id != codec_id, *asked)
-                .group_by(Codec.key, Codec.id, Codec.profile)
-                .order_by(Codec.key.desc())
+                select(Face.codec_key, func.count()).where(Face.rank == 0, *asked).group_by(Face.codec_key)
+            ).select_from(Face)
+            anew = tracks.join(RecodedLayer, RecodedLayer.face_key == Face.key).where(
+                RecodedLayer.recoding_key == recoding_key(connection, codec_id)
             )
-            known = _tracks_in(codec_id, recoding_key(connection, codec_id))
-            alone = {row[0]: row[2] for row in connection.execute(tracks.where(Face.track_key.not_in(known)))}
-            return [Generation(*row, alone[row[0]]) for row in connection.execute(tracks) if row[0] in alone]
+            if asked:
+                tracks, anew = (
+                    tracks.join(Track, Track.key == Face.track_key),
+                    anew.join(Track, Track.key == Face.track_key),
+                )
+            written = dict(connection.execute(tracks).tuples().all())
+            known = dict(connection.execute(anew).tuples().all())
+            codecs = select(Codec.key, Codec.id, Codec.profile).where(Codec.id != codec_id).order_by(Codec.key.desc())
+            return [
+                Generation(name, profile, written[key], written[key] - known.get(key, 0))
+                for key, name, profile in connection.execute(codecs)
+                if written.get(key, 0) > known.get(key, 0)
+            ]
 
     def known(self, codec_id: str, track_ids: Sequence[str]) -> frozenset[str]:
         """Those of the tracks of which the codec has a face."""
