@@ -1,4 +1,4 @@
-"""The archive: what the pipeline writes and what search and reports read, in one database file.
+"""The archive: what the pipeline writes and what search and reports read, in one database.
 
 Writing is idempotent and can be killed anywhere. Ids follow from what was seen: a source's from its camera and its
 content, a track's from its source and its place in it. An ingest that begins on an unfinished source raises the
@@ -6,43 +6,54 @@ source's `generation`; its tracks replace those of the same id; and when it fini
 goes, in the same transaction that marks the source complete. Until then all that was archived once stays readable.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
 from storage import feed, ledger, reading, retention, writing
+from storage.databases import Database
+from storage.erasure import Erasing
 from storage.feed import FaceChanges, FeedPosition
+from storage.holds import Holds
 from storage.identities import Identities
 from storage.opening import open_archive
 from storage.recodings import Recodings
-from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
-from storage.sqlite import explained, file_bytes, shrink
+from storage.records import ArchiveInfo, ArchiveRoom, ClearedStep, Removed, SourceEntry, TrackAdded, TrackRecord
+from storage.reserve import Reserve
+from storage.rules import Exempt, Rules
 from storage.watches import Watches
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
 class Archive:
-    """An open archive; a context manager. Any thread may use it; one process writes, any number read."""
+    """An open archive; a context manager. Any thread may use it, and any number of processes read and write: on SQLite
+    one transaction writes at a time, on Postgres many add tracks at once."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self._path = path
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
         self._engine = engine
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> "Archive":
-        """The archive that `url` names: `sqlite:///archive.db`, or a bare file name.
+        """The archive that `url` names: `sqlite:///archive.db`, a bare file name, or `postgresql+psycopg://...`.
 
         An older one is migrated. Raises ArchiveNotFound when there is none and it is not to be made (then nothing is),
         ArchiveError when something else is there.
         """
         return cls(*open_archive(url, create=create))
 
+    @property
+    def file(self) -> Path | None:
+        """The file that it is in; None where a server keeps it."""
+        return self._database.file
+
     def close(self) -> None:
-        """Nothing; the file is let go of."""
+        """Nothing; the database is let go of."""
         self._engine.dispose()
 
     def __enter__(self) -> "Archive":
@@ -115,7 +126,7 @@ class Archive:
         """What became of each: as `add_track`, all in one transaction. ValueError where two have one ordinal."""
         if len({track.ordinal for track in tracks}) < len(tracks):
             raise ValueError("two of the tracks have the same ordinal: give each its own")
-        with self._writing() as connection:
+        with self._writing("beside") as connection:
             return writing.add_tracks(connection, source_id, tracks)
 
     def finish_source(self, source_id: str, result: SourceResult) -> None:
@@ -125,27 +136,51 @@ class Archive:
 
     # Clearing up
 
-    def clear(self, pictures_before: datetime | None, faces_before: datetime | None) -> Iterator[Removed]:
-        """What each step removed: enhancement layers of faces seen before the one time, tracks that ended before the
-        other, with all that belongs to them; None: nothing of the kind.
+    def clear(
+        self, rules: Rules, now: datetime, exempt: Callable[[], Exempt] = Exempt, *, dry: bool = False
+    ) -> Iterator[ClearedStep | None]:
+        """What each step removed of a camera; None where it found nothing; a `dry` one removes nothing and tells it.
 
-        A step is one small transaction, so that others can write between two. Whoever is killed between them begins
-        again. Search needs none of the pictures. The room is used again; `shrink` gives it back.
+        Tracks and pictures that are over their time at `now` go, then the oldest pictures and at last the oldest tracks
+        while there is too much. What is held, what a watch saw, and what `exempt` tells at each step stays. A step is
+        one small transaction, so that others can write between two. Whoever is killed between them begins again. Search
+        needs none of the pictures. The room is used again; `shrink` gives it back. ArchiveFull where the disk has no
+        room even for a step of one track.
         """
-        return retention.clear(self._writing, pictures_before, faces_before)
+        return retention.Clearing(self._writing, self._reading, self.room, rules, now, exempt, dry).steps()
+
+    def room(self) -> ArchiveRoom:
+        """How much room the archive takes, and how much there is."""
+        with self._reading() as connection:
+            return self._database.room(connection)
+
+    @property
+    def reserve(self) -> Reserve:
+        """Room that can be kept for a full disk."""
+        return Reserve(None if self.file is None else self.file.resolve())
+
+    def take_in_log(self) -> None:
+        """Nothing; room that is taken up only until the next time that nobody writes is free. ArchiveFull."""
+        with self._database.explained():
+            self._database.take_in_log(self._engine)
 
     def shrink(self, most: int) -> int:
         """The bytes of free room that the file gives back, `most` at most, of this order; 0: there is none.
 
         A megabyte takes milliseconds, in which nobody else writes.
         """
-        with explained(self._path):
-            return shrink(self._engine, most)
+        with self._database.explained():
+            return self._database.shrink(self._engine, most)
 
     def forget_hidden(self, camera: str, before: datetime) -> Removed:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
         with self._writing() as connection:
             return retention.forget_hidden(connection, camera, before)
+
+    @property
+    def erasing(self) -> Erasing:
+        """What forgets a person."""
+        return Erasing(self._writing, self._reading, self._database, self._engine)
 
     # The ledger of gaps
 
@@ -206,12 +241,19 @@ class Archive:
         with self._writing() as connection:
             return ledger.resume(connection, camera, at)
 
+    # What stays
+
+    @property
+    def holds(self) -> Holds:
+        """Tracks that a user holds."""
+        return Holds(self._writing, self._reading)
+
     # Who is who
 
     @property
     def identities(self) -> Identities:
         """Identities, and what users said of them."""
-        return Identities(self._writing, self._reading)
+        return Identities(self._writing, self._reading, self._settled)
 
     @property
     def watches(self) -> Watches:
@@ -279,18 +321,19 @@ class Archive:
     def info(self, now: datetime | None = None) -> ArchiveInfo:
         """What the archive holds, counted now; its gaps as `gaps` tells them."""
         with self._reading() as connection:
-            return reading.info(connection, file_bytes(self._path), ledger.gaps(connection, (), None, None, now))
+            return reading.info(connection, self._database, ledger.gaps(connection, (), None, None, now))
 
     # For indexes kept beside it
 
     @property
     def index_folder(self) -> Path:
-        """Where indexes of the archive are kept, beside its file; all in it can be made anew from the archive."""
-        return Path(f"{self._path}.index")
+        """Where indexes of the archive are kept, beside its file, or, where a server keeps it, in this machine's cache
+        folder; all in it can be made anew from the archive."""
+        return self._database.beside("index")
 
     def beginning(self) -> FeedPosition:
         """The position before the archive's first face."""
-        with self._reading() as connection:
+        with self._settled() as connection:
             return feed.beginning(connection)
 
     def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
@@ -299,7 +342,7 @@ class Archive:
         Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
         not see is forgotten: begin anew.
         """
-        with self._reading() as connection:
+        with self._settled() as connection:
             return feed.face_changes(connection, codec_id, after, limit)
 
     def camera_keys(self, cameras: Sequence[str] = ()) -> tuple[int, ...] | None:
@@ -311,15 +354,20 @@ class Archive:
             return reading.camera_keys(connection, cameras)
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, writes: Literal["alone", "beside"] = "alone") -> Iterator[Connection]:
         with (
-            explained(self._path),
-            self._engine.connect().execution_options(writes=True) as connection,
+            self._database.explained(),
+            self._engine.connect().execution_options(writes=writes) as connection,
             connection.begin(),
         ):
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.connect() as connection:
+        with self._database.explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _settled(self) -> Iterator[Connection]:
+        with self._database.explained(), self._database.settled(self._engine) as connection:
             yield connection

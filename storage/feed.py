@@ -64,15 +64,17 @@ class FaceChanges:
 
 
 def beginning(connection: Connection) -> FeedPosition:
-    """Before the first face."""
-    return FeedPosition(connection.execute(select(ArchiveName.id)).scalar_one())
+    """Before the first face; what is gone already need not be told."""
+    removal = select(func.coalesce(func.max(RemovedFace.key), 0)).scalar_subquery()
+    archive_id, removal_key = connection.execute(select(ArchiveName.id, removal)).one()
+    return FeedPosition(archive_id, 0, removal_key)
 
 
 def face_changes(connection: Connection, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
     """The next faces that the codec wrote, `limit` at most, as many that were coded anew with it, and as many
     removals."""
     recoding = recoding_key(connection, codec_id)
-    _require_known(connection, after, recoding)
+    require_known(connection, after, recoding)
     removals = connection.execute(
         select(RemovedFace.key, RemovedFace.face_key)
         .where(RemovedFace.key > after.removal)
@@ -127,7 +129,7 @@ def _recoded(connection: Connection, recoding: int, after: int, limit: int) -> l
     return list(connection.execute(question))
 
 
-def _require_known(connection: Connection, after: FeedPosition, recoding: int) -> None:
+def require_known(connection: Connection, after: FeedPosition, recoding: int) -> None:
     """Nothing; FeedLost for another archive's position, for one that is ahead, for one that was left behind, and for
     one that knows a recoding that was taken back."""
     if after.recoding not in (0, recoding):

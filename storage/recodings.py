@@ -96,7 +96,8 @@ class Recodings:
                 raise ArchiveError("The upgrade was rolled back while it ran: nothing more is coded anew.")
             there: set[int] = set()
             for part in some([key for key, _ in layers]):
-                there |= set(connection.execute(select(Face.key).where(Face.key.in_(part))).scalars())
+                still = select(Face.key).where(Face.key.in_(part)).with_for_update(read=True, key_share=True)
+                there |= set(connection.execute(still).scalars())
                 done = select(RecodedLayer.face_key).where(
                     RecodedLayer.face_key.in_(part), RecodedLayer.recoding_key == recoding
                 )

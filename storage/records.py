@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from streamproc.types import FloatArray, GapRecord, SourceResult
 
@@ -85,6 +84,35 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearedStep:
+    """What a step of a clearance `removed`, or would remove, of a camera, and when the oldest of it began (UTC)."""
+
+    camera: str
+    oldest: datetime
+    removed: Removed
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRoom:
+    """Bytes of the database that are `used`, those in its files that are `spare`, and those of the disk that are
+    `free`, None where the database is on a server."""
+
+    used: int
+    spare: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A track that is held since `at` (UTC), by whom, and why."""
+
+    track: TrackRecord
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrackFaces:
     """A track and what is held of its faces: base layers, their checksums, not yet compared, and qualities."""
 
@@ -162,10 +190,9 @@ class CodecShare:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveCondition:
-    """An archive's file, its schema's revision and the one of this version, the codecs that wrote it, most faces first,
+    """An archive's revision of the schema and the one of this version, the codecs that wrote it, most faces first,
     the newest time in it (UTC), and about how many bytes a day are written to it (None: too little to say)."""
 
-    path: Path
     revision: str
     newest_revision: str
     codecs: tuple[CodecShare, ...]

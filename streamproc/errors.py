@@ -16,6 +16,7 @@
     |   +-- WeightsError      weights are missing, damaged, or of another shape
     +-- ArchiveError          the archive cannot be used
     |   +-- ArchiveNotFound   no archive is there, or the database is unreachable
+    |   |   +-- ArchiveUnreachable   its server does not answer, or the connection was lost: it may come back
     |   +-- ArchiveFull       the disk or the database has no room left
     |   +-- UnknownRecord     no such face, track, camera, identity or watch
     |   +-- SeenTogether      what would make two faces of one frame one person
@@ -91,6 +92,10 @@ class ArchiveError(StreamprocError):
 
 class ArchiveNotFound(ArchiveError):
     """No archive is there, or its database is unreachable."""
+
+
+class ArchiveUnreachable(ArchiveNotFound):
+    """The archive's server does not answer, or the connection to it was lost; it may come back."""
 
 
 class ArchiveFull(ArchiveError):
