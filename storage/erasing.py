@@ -55,9 +55,9 @@ def going(connection: Connection, asked: Erasure) -> Going:
     emptied = _emptied(connection, tracks, faces)
     digests, pictures = _pictures(connection, faces)
     watched = _watches(connection, asked)
-    recoded = _recoded(connection, faces)
-    values = [payload for _, payload in faces.values()] + recoded + digests
-    values += [feature for feature in watched.values() if feature]
+    values = [payload for _, payload in faces.values()] + digests + [feature for feature in watched.values() if feature]
+    for part in some(list(faces)):  # in newer weights' terms, those of an upgrade that was taken back included
+        values += connection.execute(select(RecodedLayer.payload).where(RecodedLayer.face_key.in_(part))).scalars()
     said = {number: text for part in some(list(asked.acts)) for number, text in _acts(connection, part)}
     values += [_name(text) for number, text in said.items() if text != asked.acts[number]]
     return Going(

@@ -96,7 +96,8 @@ class Recodings:
                 raise ArchiveError("The upgrade was rolled back while it ran: nothing more is coded anew.")
             there: set[int] = set()
             for part in some([key for key, _ in layers]):
-                there |= set(connection.execute(select(Face.key).where(Face.key.in_(part))).scalars())
+                still = select(Face.key).where(Face.key.in_(part)).with_for_update(read=True, key_share=True)
+                there |= set(connection.execute(still).scalars())
                 done = select(RecodedLayer.face_key).where(
                     RecodedLayer.face_key.in_(part), RecodedLayer.recoding_key == recoding
                 )
@@ -234,8 +235,8 @@ class Recodings:
                     tracks.join(Track, Track.key == Face.track_key),
                     anew.join(Track, Track.key == Face.track_key),
                 )
-            written = {row[0]: row[1] for row in connection.execute(tracks)}
-            known = {row[0]: row[1] for row in connection.execute(anew)}
+            written = dict(connection.execute(tracks).tuples().all())
+            known = dict(connection.execute(anew).tuples().all())
             codecs = select(Codec.key, Codec.id, Codec.profile).where(Codec.id != codec_id).order_by(Codec.key.desc())
             return [
                 Generation(name, profile, written[key], written[key] - known.get(key, 0))

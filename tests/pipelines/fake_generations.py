@@ -1,16 +1,12 @@
-"""Two generations of weights that paint a feature into a picture, an archive of the older one's, and a process that
-codes it anew: `python fake_generations.py ARCHIVE`, which says so after each part."""
+"""Two generations of weights that paint a feature into a picture, archives of theirs, and the work of a process that
+codes one anew."""
 
-import os
-import subprocess
-import sys
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from fake_people import NOON, SIZE, PeopleCodec, looks
@@ -84,22 +80,10 @@ def walk(
     return ids
 
 
-def start(path: Path) -> "subprocess.Popen[str]":
-    """The process, begun."""
-    here = Path(__file__)
-    environment = os.environ | {"PYTHONPATH": f"{here.parent}:{here.parents[2]}"}
-    command = [sys.executable, str(here), str(path)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def main(path: str) -> None:
-    """Code the archive anew, few faces at a time."""
+def recode_all(said: Callable[[object], None], url: str) -> None:
+    """Nothing; the archive is coded anew, few faces at a time, and the count said after each part."""
     recoding.AT_ONCE = 3
-    with Archive.open(path) as archive:
+    with Archive.open(url) as archive:
         slow = Painter(NEW, turn=5, patience=0.002)
-        done = recoding.recode(archive, lambda codec_id: OLDER, slow, lambda count: print(count, flush=True))
-        print(f"finished {done.faces}", flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+        done = recoding.recode(archive, lambda codec_id: OLDER, slow, said)
+        said(f"finished {done.faces}")

@@ -2,19 +2,18 @@
 
 import json
 import random
-import signal
-import sqlite3
+import time
 import zlib
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_generations import DAMAGED, NEW, NEWER, OLD, OLDER, Painter, start, walk
+from fake_generations import DAMAGED, NEW, NEWER, OLD, OLDER, Painter, recode_all, walk
 from fake_people import NOON, looks
+from inside import rows
+from started import Started
 from typer.testing import CliRunner
 
 from pipelines.archive_index import ArchiveIndex
@@ -35,12 +34,6 @@ from streamproc.types import CodedFace, CodedTrack, Detection, FaceCode, FaceCro
 
 PICTURES = Rules(Terms(pictures=timedelta()))
 """Pictures that are over go."""
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    with Archive.open(str(tmp_path / "a.db"), create=True) as opened:
-        yield opened
 
 
 def begin(archive: Archive) -> None:
@@ -171,8 +164,7 @@ def test_a_rollback_that_was_killed_leaves_nothing_that_counts(archive: Archive)
     assert upgrade(archive) == Recoded(20, 0)
     assert len(archive.base_layers(NEW).face_ids) == 20
     sum(archive.recodings.finish(NEW))
-    with closing(sqlite3.connect(archive.index_folder.with_suffix(""))) as connection:
-        assert connection.execute("SELECT count(*) FROM recoded_layers").fetchone() == (20,)
+    assert rows(archive, "recoded_layers") == [20]
 
 
 def test_finished_faces_without_pictures_have_their_newer_layer_alone(archive: Archive) -> None:
@@ -226,40 +218,47 @@ def test_the_loss_is_measured(archive: Archive) -> None:
     assert worse.same_ten < 0.9
 
 
-def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_goes_on_where_it_was(url: str) -> None:
     """Ten times; what was said to be done stays, and in the end all is as if nothing had happened."""
-    chance, path = random.Random(5), tmp_path / "a.db"
-    with Archive.open(str(path), create=True) as archive:
+    chance = random.Random(5)
+    with Archive.open(url, create=True) as archive:
         walk(archive, range(60))
         begin(archive)
         before = archive.base_layers(OLD)
     kept = 0
     for _ in range(10):
-        process = start(path)
-        assert process.stdout is not None
+        process = Started(recode_all, url)
         said = 0
         for _ in range(chance.randrange(1, 4)):
-            said = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        with closing(sqlite3.connect(path)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        with Archive.open(str(path)) as archive:
+            said = int(process.hear() or 0)
+        time.sleep(chance.random() * 0.01)
+        process.kill()
+        with Archive.open(url) as archive:
             done = archive.recodings.progress(NEW).coded
             assert kept + said <= done < 120
+            assert rows(archive, "recoded_layers") == [done]
             assert archive.base_layers(OLD) == before
             assert ask(archive, chance.randrange(60)).searched == 60
         kept = done
-    out, problems = start(path).communicate(timeout=60)
-    assert out.endswith(f"finished {120 - kept}\n"), problems
-    with Archive.open(str(path)) as archive:
+    assert Started(recode_all, url).rest()[-1] == f"finished {120 - kept}"
+    with Archive.open(url) as archive:
         anew = archive.base_layers(NEW)
         assert sorted(anew.face_ids) == sorted(before.face_ids)
         old = dict(zip(before.face_ids, before.payloads, strict=True))
         for face, payload in zip(anew.face_ids, anew.payloads, strict=True):
             assert payload == NEWER.raw(OLDER.features([old[face]])[0]).tobytes()
         assert all(len(found(ask(archive, person))) == 1 for person in range(0, 60, 7))
+
+
+def test_what_goes_takes_its_newer_layers_along(archive: Archive) -> None:
+    tracks = walk(archive, range(10))
+    upgrade(archive)
+    list(archive.clear(None, NOON + timedelta(minutes=4)))
+    assert rows(archive, "recoded_layers") == [12]
+    walk(archive, [9], first=9)  # once more
+    assert rows(archive, "recoded_layers") == [10]
+    assert upgrade(archive) == Recoded(2, 0)
+    assert [found(ask(archive, person)) for person in (2, 5, 9)] == [[], [tracks[5]], [tracks[9]]]
 
 
 @pytest.mark.parametrize(
@@ -302,9 +301,9 @@ def test_real_weights_from_the_command_line(tmp_path: Path) -> None:
         for k, face in enumerate(golden["faces"]):
             base, more = bytes.fromhex(face["base"]), bytes.fromhex(face["enhancement"])
             code = FaceCode(golden["codec_id"], base, more)
-            time, points = FrameTime(0, 0, Fraction(1), NOON + timedelta(minutes=k)), ((1.0, 2.0),) * 5
-            shot = CodedFace(time, (1, 2, 81, 92), points, 0.9, 0.8, code, zlib.crc32(base))
-            archive.add_track(source, CodedTrack(k, time.captured_at, time.captured_at, 1, (shot,)))
+            moment, points = FrameTime(0, 0, Fraction(1), NOON + timedelta(minutes=k)), ((1.0, 2.0),) * 5
+            shot = CodedFace(moment, (1, 2, 81, 92), points, 0.9, 0.8, code, zlib.crc32(base))
+            archive.add_track(source, CodedTrack(k, moment.captured_at, moment.captured_at, 1, (shot,)))
 
     def run(*words: str, code: int = 0) -> str:
         result = CliRunner().invoke(app, ["upgrade", *words, "--archive", str(path), "--config", str(site)])
@@ -325,11 +324,9 @@ def test_real_weights_from_the_command_line(tmp_path: Path) -> None:
         settings = load(site)
         crop = Reconstructor(archive, FaceCodec.load("default", "cpu")).picture(faces[1], Layer.FULL)
         code = FaceCode(golden["codec_id"], bytes.fromhex(golden["faces"][1]["base"]), None)
-        list(
-            archive.clear(Rules(Terms(faces=timedelta())), NOON + timedelta(seconds=90))
-        )  # the first two tracks are gone
-        shot = CodedFace(time, (1, 2, 81, 92), points, 0.9, 0.8, code, zlib.crc32(code.base))
-        archive.add_track(source, CodedTrack(3, time.captured_at, time.captured_at, 1, (shot,)))
+        list(archive.clear(None, NOON + timedelta(seconds=90)))  # the first two tracks are gone
+        shot = CodedFace(moment, (1, 2, 81, 92), points, 0.9, 0.8, code, zlib.crc32(code.base))
+        archive.add_track(source, CodedTrack(3, moment.captured_at, moment.captured_at, 1, (shot,)))
         detection = Detection(np.zeros(4, np.float32), np.zeros((5, 2), np.float32), 1.0)
         answer = Asker.load(settings).ask(archive, FaceCrop("", None, detection, 0.9, crop))
         assert [match.record.track_id[-4:] for match in answer.matches] == ["0003", "0002"]
