@@ -142,14 +142,6 @@ def _emptied(connection: Connection, tracks: list[int], faces: Mapping[int, obje
     return [track for track in others if track not in kept]
 
 
-def _recoded(connection: Connection, faces: Mapping[int, object]) -> list[bytes]:
-    """What newer weights wrote of the faces."""
-    found: list[bytes] = []
-    for part in some(list(faces)):
-        found += connection.execute(select(RecodedLayer.payload).where(RecodedLayer.face_key.in_(part))).scalars()
-    return found
-
-
 def _pictures(connection: Connection, faces: Mapping[int, object]) -> tuple[list[bytes], int]:
     """(the enhancement layers that no other face has, how many the faces have)."""
     users: dict[bytes, int] = {}

@@ -32,6 +32,8 @@ from streamproc.query import Reconstructor, SearchResult
 from streamproc.query.generations import Generation, search_generations
 from streamproc.types import CodedFace, CodedTrack, Detection, FaceCode, FaceCrop, FrameTime, Layer
 
+TRACKS = Rules(Terms(faces=timedelta()))
+"""Tracks that are over go."""
 PICTURES = Rules(Terms(pictures=timedelta()))
 """Pictures that are over go."""
 
@@ -253,7 +255,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(url: str) -> None:
 def test_what_goes_takes_its_newer_layers_along(archive: Archive) -> None:
     tracks = walk(archive, range(10))
     upgrade(archive)
-    list(archive.clear(None, NOON + timedelta(minutes=4)))
+    list(archive.clear(TRACKS, NOON + timedelta(minutes=4)))
     assert rows(archive, "recoded_layers") == [12]
     walk(archive, [9], first=9)  # once more
     assert rows(archive, "recoded_layers") == [10]
@@ -324,7 +326,7 @@ def test_real_weights_from_the_command_line(tmp_path: Path) -> None:
         settings = load(site)
         crop = Reconstructor(archive, FaceCodec.load("default", "cpu")).picture(faces[1], Layer.FULL)
         code = FaceCode(golden["codec_id"], bytes.fromhex(golden["faces"][1]["base"]), None)
-        list(archive.clear(None, NOON + timedelta(seconds=90)))  # the first two tracks are gone
+        list(archive.clear(TRACKS, NOON + timedelta(seconds=90)))  # the first two tracks are gone
         shot = CodedFace(moment, (1, 2, 81, 92), points, 0.9, 0.8, code, zlib.crc32(code.base))
         archive.add_track(source, CodedTrack(3, moment.captured_at, moment.captured_at, 1, (shot,)))
         detection = Detection(np.zeros(4, np.float32), np.zeros((5, 2), np.float32), 1.0)
