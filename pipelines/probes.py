@@ -106,21 +106,24 @@ def archive(control: Control, url: str, profile: str) -> None:
 
     def opened() -> tuple[State, str]:
         nonlocal held
-        from storage import archive_condition, archive_path
+        from storage import archive_condition, database
 
-        path = archive_path(url).absolute()
-        if not os.access(path.parent, os.W_OK):
-            raise ArchiveError(f"The archive's folder {path.parent} cannot be written to: see to its permissions.")
+        place = database(url)
+        place.require_place(create=True)
+        if place.file is not None and not os.access(place.file.absolute().parent, os.W_OK):
+            folder = place.file.absolute().parent
+            raise ArchiveError(f"The archive's folder {folder} cannot be written to: see to its permissions.")
+        name = place if place.file is None else place.file.absolute()
         try:
             held = archive_condition(url)
         except ArchiveNotFound:
-            return State.OK, f"There is none at {path} yet: `run` and `ingest` make it."
+            return State.OK, f"There is none at {name} yet: `run` and `ingest` make it."
         if held.revision != held.newest_revision:
             return State.WARNING, (
-                f"{path} has the schema {held.revision}, this version's is {held.newest_revision}: the next start "
-                "brings it up to date, so copy the file before."
+                f"{name} has the schema {held.revision}, this version's is {held.newest_revision}: the next start "
+                "brings it up to date, so make a copy before."
             )
-        return State.OK, f"{path} opens, has the schema {held.revision} and can be written to."
+        return State.OK, f"{name} opens, has the schema {held.revision} and can be written to."
 
     answers.give(ARCHIVE[0], opened)
     answers.give(ARCHIVE[1], lambda: _codecs(held, profile))
@@ -159,12 +162,17 @@ def _times(held: "ArchiveCondition | None") -> tuple[State, str]:
 
 
 def _disk(url: str, held: "ArchiveCondition | None") -> tuple[State, str]:
-    from storage import archive_path
+    from storage import database
 
-    folder = archive_path(url).absolute().parent
+    place = database(url)
+    place.require_place(create=True)
+    a_day = held.bytes_a_day if held is not None else None
+    if place.file is None:
+        rate = "" if a_day is None else f", to which about {a_day / 2**20:.1f} MiB are written a day"
+        return State.OK, f"The archive lies on the disk of its server{rate}: look there for how much is free."
+    folder = place.file.absolute().parent
     disk = shutil.disk_usage(folder)
     said = f"{disk.free / 2**30:.1f} GiB are free of {disk.total / 2**30:.1f} where {folder} lies"
-    a_day = held.bytes_a_day if held is not None else None
     days = None if a_day is None else disk.free / max(a_day, 1.0)
     if a_day is not None and days is not None:
         said += f"; about {a_day / 2**20:.1f} MiB are written a day, for which that is {min(days, 9999):.0f} days"
@@ -186,7 +194,7 @@ def integrity(control: Control, url: str) -> None:
             require_sound(url)
         except ArchiveNotFound:
             return State.OK, "There is no archive yet."
-        return State.OK, "SQLite finds every page sound."
+        return State.OK, "All of it was read and is sound."
 
     answers.give(INTEGRITY, find)
 

@@ -1,7 +1,8 @@
 """The archive of coded faces: its schema, its migrations, and `Archive`, the one door to it."""
 
 from storage.archive import Archive
-from storage.condition import archive_condition, archive_path, require_sound
+from storage.condition import archive_condition, require_sound
+from storage.databases import Database, database
 from storage.records import (
     ActRecord,
     ArchiveBytes,
@@ -27,6 +28,7 @@ __all__ = [
     "ArchiveInfo",
     "CameraInfo",
     "CodecShare",
+    "Database",
     "IdentityTracks",
     "Removed",
     "SightingRecord",
@@ -36,6 +38,6 @@ __all__ = [
     "TrackRecord",
     "WatchRecord",
     "archive_condition",
-    "archive_path",
+    "database",
     "require_sound",
 ]

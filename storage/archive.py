@@ -1,4 +1,4 @@
-"""The archive: what the pipeline writes and what search and reports read, in one database file.
+"""The archive: what the pipeline writes and what search and reports read, in one database.
 
 Writing is idempotent and can be killed anywhere. Ids follow from what was seen: a source's from its camera and its
 content, a track's from its source and its place in it. An ingest that begins on an unfinished source raises the
@@ -11,37 +11,45 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
 from storage import feed, ledger, reading, retention, writing
+from storage.databases import Database
 from storage.feed import FaceChanges, FeedPosition
 from storage.identities import Identities
 from storage.opening import open_archive
 from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
-from storage.sqlite import explained, file_bytes, shrink
 from storage.watches import Watches
+from streamproc.config import cache_dir
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
 
 class Archive:
-    """An open archive; a context manager. Any thread may use it; one process writes, any number read."""
+    """An open archive; a context manager. Any thread may use it, and any number of processes read and write: on SQLite
+    one transaction writes at a time, on Postgres many add tracks at once."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self._path = path
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
         self._engine = engine
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> "Archive":
-        """The archive that `url` names: `sqlite:///archive.db`, or a bare file name.
+        """The archive that `url` names: `sqlite:///archive.db`, a bare file name, or `postgresql+psycopg://...`.
 
         An older one is migrated. Raises ArchiveNotFound when there is none and it is not to be made (then nothing is),
         ArchiveError when something else is there.
         """
         return cls(*open_archive(url, create=create))
 
+    @property
+    def file(self) -> Path | None:
+        """The file that it is in; None where a server keeps it."""
+        return self._database.file
+
     def close(self) -> None:
-        """Nothing; the file is let go of."""
+        """Nothing; the database is let go of."""
         self._engine.dispose()
 
     def __enter__(self) -> "Archive":
@@ -114,7 +122,7 @@ class Archive:
         """What became of each: as `add_track`, all in one transaction. ValueError where two have one ordinal."""
         if len({track.ordinal for track in tracks}) < len(tracks):
             raise ValueError("two of the tracks have the same ordinal: give each its own")
-        with self._writing() as connection:
+        with self._writing("beside") as connection:
             return writing.add_tracks(connection, source_id, tracks)
 
     def finish_source(self, source_id: str, result: SourceResult) -> None:
@@ -138,8 +146,8 @@ class Archive:
 
         A megabyte takes milliseconds, in which nobody else writes.
         """
-        with explained(self._path):
-            return shrink(self._engine, most)
+        with self._database.explained():
+            return self._database.shrink(self._engine, most)
 
     def forget_hidden(self, camera: str, before: datetime) -> Removed:
         """What was removed of a hidden camera: its sessions that began before that time; nothing of any other."""
@@ -210,7 +218,7 @@ class Archive:
     @property
     def identities(self) -> Identities:
         """Identities, and what users said of them."""
-        return Identities(self._writing, self._reading)
+        return Identities(self._writing, self._reading, self._settled)
 
     @property
     def watches(self) -> Watches:
@@ -234,6 +242,21 @@ class Archive:
         with self._reading() as connection:
             return reading.base_layers(connection, codec_id, cameras, since, until)
 
+    def base_layers_of_tracks(
+        self, codec_id: str, tracks: Sequence[int], since: datetime | None = None, until: datetime | None = None
+    ) -> BaseLayers:
+        """As `base_layers`, of the tracks of these keys alone, which an index names; those that are gone are passed
+        over, and faces that other codecs wrote are not counted."""
+        with self._reading() as connection:
+            return reading.base_layers_of_tracks(connection, codec_id, tracks, since, until)
+
+    def other_codec(
+        self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> int:
+        """How many faces other codecs wrote, seen by one of the cameras (none named: all), since <= time < until."""
+        with self._reading() as connection:
+            return reading.other_codec(connection, codec_id, cameras, since, until)
+
     def faces(self, face_ids: Sequence[str]) -> list[FaceRecord]:
         """The faces' records in the order asked; UnknownRecord names the first that is not there."""
         with self._reading() as connection:
@@ -254,13 +277,21 @@ class Archive:
     def info(self, now: datetime | None = None) -> ArchiveInfo:
         """What the archive holds, counted now; its gaps as `gaps` tells them."""
         with self._reading() as connection:
-            return reading.info(connection, file_bytes(self._path), ledger.gaps(connection, (), None, None, now))
+            return reading.info(connection, self._database, ledger.gaps(connection, (), None, None, now))
 
     # For indexes kept beside it
 
+    @property
+    def index_folder(self) -> Path:
+        """Where indexes of the archive are kept: beside its file, or, where a server keeps it, in the user's cache
+        folder; all in it can be made anew from the archive."""
+        if self.file is not None:
+            return Path(f"{self.file}.index")
+        return cache_dir() / "index" / self.beginning().archive_id
+
     def beginning(self) -> FeedPosition:
         """The position before the archive's first face."""
-        with self._reading() as connection:
+        with self._settled() as connection:
             return feed.beginning(connection)
 
     def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
@@ -269,7 +300,7 @@ class Archive:
         Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
         not see is forgotten: begin anew.
         """
-        with self._reading() as connection:
+        with self._settled() as connection:
             return feed.face_changes(connection, codec_id, after, limit)
 
     def camera_keys(self, cameras: Sequence[str] = ()) -> tuple[int, ...] | None:
@@ -280,23 +311,21 @@ class Archive:
         with self._reading() as connection:
             return reading.camera_keys(connection, cameras)
 
-    def base_layers_of_tracks(
-        self, codec_id: str, tracks: Sequence[int], since: datetime | None = None, until: datetime | None = None
-    ) -> BaseLayers:
-        """As `base_layers`, of the tracks of these keys alone; those that are gone are passed over."""
-        with self._reading() as connection:
-            return reading.base_layers_of_tracks(connection, codec_id, tracks, since, until)
-
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, writes: Literal["alone", "beside"] = "alone") -> Iterator[Connection]:
         with (
-            explained(self._path),
-            self._engine.connect().execution_options(writes=True) as connection,
+            self._database.explained(),
+            self._engine.connect().execution_options(writes=writes) as connection,
             connection.begin(),
         ):
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.connect() as connection:
+        with self._database.explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _settled(self) -> Iterator[Connection]:
+        with self._database.explained(), self._database.settled(self._engine) as connection:
             yield connection

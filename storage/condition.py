@@ -1,26 +1,20 @@
 """The state of an archive as it lies there, for who looks after it: nothing is migrated, nothing is changed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, func, insert, select
 
+from storage.databases import Database, database
 from storage.opening import HEAD, noted_revision
 from storage.records import ArchiveCondition, CodecShare
 from storage.schema import Camera, Codec, Face, Track
-from storage.sqlite import connect, explained, file_bytes, locate, require_place
-from streamproc.errors import ArchiveError
+from streamproc.errors import ArchiveNotFound
 
 _LATELY = timedelta(days=7)
 _SHORTEST = timedelta(hours=1)
 """Less time than this says nothing of a day."""
-
-
-def archive_path(url: str) -> Path:
-    """The file that `url` names, be it there or not; raises ArchiveError for what is no place for an archive."""
-    path = locate(url)
-    require_place(path, create=True)
-    return path
 
 
 def archive_condition(url: str) -> ArchiveCondition:
@@ -29,49 +23,46 @@ def archive_condition(url: str) -> ArchiveCondition:
     Of one with another schema than this version's only the revision is told. Raises ArchiveNotFound where there is
     none, ArchiveError where there is something else, or where it cannot be read or written.
     """
-    path = locate(url)
-    with explained(path):
-        require_place(path, create=False)
-        engine = connect(path)
-        try:
-            return _condition(engine, path)
-        finally:
-            engine.dispose()
+    with _looked_at(url) as (place, engine):
+        return _condition(engine, place)
 
 
 def require_sound(url: str) -> None:
-    """Nothing, after every page of the archive was read; raises ArchiveError that names the first damage."""
-    path = locate(url)
-    with explained(path):
-        require_place(path, create=False)
-        engine = connect(path)
+    """Nothing, after all of the archive was read; raises ArchiveError that names the first damage."""
+    with _looked_at(url) as (place, engine), engine.connect() as connection:
+        place.require_sound(connection)
+
+
+@contextmanager
+def _looked_at(url: str) -> Iterator[tuple[Database, Engine]]:
+    place = database(url)
+    with place.explained():
+        place.require_place(create=False)
+        engine = place.connect()
         try:
-            with engine.connect() as connection:
-                said = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+            yield place, engine
         finally:
             engine.dispose()
-    if said != "ok":
-        first = " ".join(str(said).split())
-        raise ArchiveError(f"The archive {path} is damaged ({first}): put a backup in its place.")
 
 
-def _condition(engine: Engine, path: Path) -> ArchiveCondition:
+def _condition(engine: Engine, place: Database) -> ArchiveCondition:
     with engine.connect() as connection:
-        revision = noted_revision(connection, path)
+        revision = noted_revision(connection, place)
         if revision is None:
-            raise ArchiveError(f"{path} is a database of another program: name another file for the archive.")
+            raise ArchiveNotFound(f"{place} is empty, there is no archive in it: ingest a video first.")
         if revision != HEAD:
             from storage.upgrading import require_known
 
-            require_known(revision, path)
-            return ArchiveCondition(path, revision, HEAD, (), None, None)
+            require_known(revision, place)
+            return ArchiveCondition(revision, HEAD, (), None, None)
         codecs, newest, rate = _codecs(connection), _newest(connection), _faces_a_day(connection)
-    with engine.connect().execution_options(writes=True) as connection, connection.begin() as transaction:
+        size = place.file_bytes(connection)
+    with engine.connect().execution_options(writes="alone") as connection, connection.begin() as transaction:
         connection.execute(insert(Codec).values(id="none: written to see whether it can be", profile=""))
         transaction.rollback()
     faces = sum(codec.faces for codec in codecs)
-    a_day = None if rate is None or not faces else rate * file_bytes(path) / faces
-    return ArchiveCondition(path, revision, HEAD, codecs, newest, a_day)
+    a_day = None if rate is None or not faces else rate * size / faces
+    return ArchiveCondition(revision, HEAD, codecs, newest, a_day)
 
 
 def _codecs(connection: Connection) -> tuple[CodecShare, ...]:

@@ -58,8 +58,10 @@ class FaceChanges:
 
 
 def beginning(connection: Connection) -> FeedPosition:
-    """Before the first face."""
-    return FeedPosition(connection.execute(select(ArchiveName.id)).scalar_one())
+    """Before the first face; what is gone already need not be told."""
+    removal = select(func.coalesce(func.max(RemovedFace.key), 0)).scalar_subquery()
+    archive_id, removal_key = connection.execute(select(ArchiveName.id, removal)).one()
+    return FeedPosition(archive_id, 0, removal_key)
 
 
 def face_changes(connection: Connection, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:

@@ -18,8 +18,8 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 class Identities:
     """The part of an archive that knows who is who."""
 
-    def __init__(self, writing: Transaction, reading: Transaction) -> None:
-        self._writing, self._reading = writing, reading
+    def __init__(self, writing: Transaction, reading: Transaction, settled: Transaction) -> None:
+        self._writing, self._reading, self._settled = writing, reading, settled
 
     def begin(self, at: datetime, count: int = 1) -> list[int]:
         """The numbers of so many new identities."""
@@ -79,7 +79,7 @@ class Identities:
     def passing(self, codec_id: str, after: int, limit: int) -> tuple[list[TrackFaces], int]:
         """(tracks with faces that this codec wrote and that came after the position, or were written anew, of `limit`
         faces at most; the position that they lead to). 0 is before everything; the same position: nothing came."""
-        with self._reading() as connection:
+        with self._settled() as connection:
             return passing(connection, codec_id, after, limit)
 
     def tracks(self, homes: Sequence[str], track_ids: Sequence[str] = ()) -> list[TrackRecord]:
@@ -100,6 +100,7 @@ class Identities:
                 select(Track.identity_id, func.count(), func.min(Track.started_at), func.max(Track.ended_at))
                 .where(Track.identity_id.is_not(None))
                 .group_by(Track.identity_id)
+                .order_by(Track.identity_id)
             )
             return [IdentityTracks(name, count, first, last) for name, count, first, last in rows if name is not None]
 

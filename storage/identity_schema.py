@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.schema import Base, Track
+from storage.schema import BIG_KEY, Base, Track
 
 Index(None, Track.identity_id)
 
@@ -56,6 +56,6 @@ class Sighting(Base):
     __table_args__ = (UniqueConstraint("watch_key", "track_key"), {"sqlite_autoincrement": True})
     key: Mapped[int] = mapped_column(primary_key=True)
     watch_key: Mapped[int] = mapped_column(ForeignKey("watches.key", ondelete="CASCADE"))
-    track_key: Mapped[int] = mapped_column(ForeignKey("tracks.key", ondelete="CASCADE"), index=True)
+    track_key: Mapped[int] = mapped_column(BIG_KEY, ForeignKey("tracks.key", ondelete="CASCADE"), index=True)
     raised_at: Mapped[datetime]
     probability: Mapped[float]

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, distinct, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from storage.databases import Database
 from storage.lookup import face_keys, some, track_records
 from storage.naming import face_id, track_id
 from storage.placement import unpack
 from storage.records import ArchiveBytes, ArchiveInfo, CameraInfo, TrackRecord
 from storage.schema import Camera, Codec, EnhancementBlob, EnhancementLayer, Face, Source, Track, captured_at
-from storage.sqlite import index_bytes
 from streamproc.errors import CorruptCode, UnknownRecord
 from streamproc.types import BaseLayers, Clock, FaceCode, FaceRecord, GapRecord, Layer, SourceResult
 
@@ -187,8 +187,8 @@ def tracks(
     return track_records(connection, asked + of_cameras(connection, cameras, Track.camera_key))
 
 
-def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -> ArchiveInfo:
-    """What the archive holds, counted now, without hidden cameras; `file_bytes` and `gaps` are handed through."""
+def info(connection: Connection, database: Database, gaps: tuple[GapRecord, ...]) -> ArchiveInfo:
+    """What the archive holds, counted now, without hidden cameras; `gaps` are handed through."""
     shown = of_cameras(connection, (), Track.camera_key)
     per_face = select(Track.camera_key, func.count()).join_from(Face, Track).group_by(Track.camera_key)
     faces_of = dict(connection.execute(per_face).all())
@@ -211,8 +211,8 @@ def info(connection: Connection, file_bytes: int, gaps: tuple[GapRecord, ...]) -
         bytes=ArchiveBytes(
             base=_payload_bytes(connection, Face.payload),
             enhancement=_payload_bytes(connection, EnhancementBlob.payload),
-            index=index_bytes(connection),
-            file=file_bytes,
+            index=database.index_bytes(connection),
+            file=database.file_bytes(connection),
         ),
         gaps=gaps,
     )

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from streamproc.types import FloatArray, GapRecord, SourceResult
 
@@ -162,10 +161,9 @@ class CodecShare:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveCondition:
-    """An archive's file, its schema's revision and the one of this version, the codecs that wrote it, most faces first,
+    """An archive's revision of the schema and the one of this version, the codecs that wrote it, most faces first,
     the newest time in it (UTC), and about how many bytes a day are written to it (None: too little to say)."""
 
-    path: Path
     revision: str
     newest_revision: str
     codecs: tuple[CodecShare, ...]

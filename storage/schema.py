@@ -23,6 +23,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     UniqueConstraint,
     false,
@@ -33,6 +34,8 @@ from sqlalchemy.types import TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+BIG_KEY = BigInteger().with_variant(Integer(), "sqlite")
+"""Keys that outgrow 32 bits; SQLite's integers are as long as they need to be."""
 
 
 def microseconds(time: datetime) -> int:
@@ -120,11 +123,14 @@ class Source(Base):
 
 
 class Track(Base):
-    """A person's passage before a camera; `camera_key` repeats the source's, for the index on camera and time."""
+    """A person's passage before a camera; `camera_key` repeats the source's, for the index on camera and time.
+
+    Its key is given by `storage.partitions`.
+    """
 
     __tablename__ = "tracks"
     __table_args__ = (UniqueConstraint("source_key", "ordinal"), Index(None, "camera_key", "started_at"))
-    key: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
     source_key: Mapped[int] = mapped_column(ForeignKey("sources.key", ondelete="CASCADE"))
     camera_key: Mapped[int] = mapped_column(ForeignKey("cameras.key"))
     ordinal: Mapped[int]
@@ -144,8 +150,8 @@ class Face(Base):
 
     __tablename__ = "faces"
     __table_args__ = (UniqueConstraint("track_key", "rank"), {"sqlite_autoincrement": True})
-    key: Mapped[int] = mapped_column(primary_key=True)
-    track_key: Mapped[int] = mapped_column(ForeignKey("tracks.key", ondelete="CASCADE"))
+    key: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    track_key: Mapped[int] = mapped_column(BIG_KEY, ForeignKey("tracks.key", ondelete="CASCADE"))
     rank: Mapped[int]
     moment: Mapped[int] = mapped_column(BigInteger)
     placement: Mapped[bytes]
@@ -159,8 +165,8 @@ class RemovedFace(Base):
 
     __tablename__ = "removed_faces"
     __table_args__ = ({"sqlite_autoincrement": True},)
-    key: Mapped[int] = mapped_column(primary_key=True)
-    face_key: Mapped[int]
+    key: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    face_key: Mapped[int] = mapped_column(BIG_KEY)
 
 
 class EnhancementBlob(Base):
@@ -176,7 +182,7 @@ class EnhancementLayer(Base):
 
     __tablename__ = "enhancement_layers"
     face_key: Mapped[int] = mapped_column(
-        ForeignKey("faces.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        BIG_KEY, ForeignKey("faces.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     codec_key: Mapped[int] = mapped_column(ForeignKey("codecs.key"))
     digest: Mapped[bytes] = mapped_column(ForeignKey("enhancement_blobs.digest"), index=True)

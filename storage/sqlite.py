@@ -7,10 +7,11 @@ state, and a writer takes its lock when it begins (BEGIN IMMEDIATE), so that it 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
@@ -37,137 +38,128 @@ _FAILURES: dict[str, tuple[type[ArchiveError], str]] = {
 }
 
 
-def locate(url: str) -> Path:
-    """The file that `url` names: a bare file name, or a database URL of SQLite.
+@dataclass(frozen=True, slots=True)
+class SqliteFile:
+    """A file of SQLite: see `storage.databases.Database`."""
 
-    Raises ArchiveError for any other database, and for one in memory; a password in the URL is not repeated.
-    """
-    if "://" not in url:
-        name: str | None = url
-    else:
+    file: Path
+
+    @classmethod
+    def named(cls, url: str, name: str | None) -> "SqliteFile":
+        """The file of that name, which stood in `url`; raises ArchiveError for one in memory."""
+        if not name or name == ":memory:":
+            raise ArchiveError(f"The archive '{url}' names no file to keep it in: write sqlite:///archive.db.")
+        return cls(Path(name))
+
+    def __str__(self) -> str:
+        """The file's name."""
+        return str(self.file)
+
+    def require_place(self, create: bool) -> None:
+        """Nothing, or ArchiveNotFound and ArchiveError where no archive is, or can be made."""
+        path = self.file
+        if path.is_dir():
+            raise ArchiveError(f"{path} is a folder: name a file in it for the archive.")
+        if path.exists():
+            return
+        if not create:
+            raise ArchiveNotFound(f"There is no archive {path}: ingest a video first, or name another file.")
+        if not path.parent.is_dir():
+            raise ArchiveNotFound(f"There is no folder {path.parent} for the archive {path.name}: make it first.")
+
+    def connect(self) -> Engine:
+        """An engine on the file; a transaction that writes takes the one write lock as it begins."""
+        engine = create_engine(
+            URL.create("sqlite", database=str(self.file)),
+            connect_args={"timeout": LOCK_SECONDS},
+            hide_parameters=True,  # no face ends up in a log
+        )
+        event.listen(engine, "connect", _settle)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def settled(self, engine: Engine) -> Connection:
+        """A connection: with one writer at a time, keys come in the order of their transactions."""
+        return engine.connect()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
         try:
-            parsed = make_url(url)
-        except (ArgumentError, ValueError) as error:
-            raise ArchiveError(
-                "The archive's database URL cannot be understood: write sqlite:///archive.db, or a file's name."
-            ) from error
-        if parsed.get_backend_name() != "sqlite":
-            raise ArchiveError(
-                f"The archive {parsed.render_as_string()} is in a database that this version does not use: "
-                "only SQLite is, so write sqlite:///archive.db, or a file's name."
-            )
-        if parsed.query:
-            raise ArchiveError(f"The archive's URL {url} has options after a '?', and there are none: leave them out.")
-        name = parsed.database
-    if not name or name == ":memory:":
-        raise ArchiveError(f"The archive '{url}' names no file to keep it in: write sqlite:///archive.db.")
-    return Path(name)
+            yield
+        except (StatementError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, StatementError) else error
+            if isinstance(cause, ValueError):  # a value that a column refuses: its own words are clear
+                raise cause from error
+            name = getattr(cause, "sqlite_errorname", "")
+            for prefix, (kind, sentence) in _FAILURES.items():
+                if name.startswith(prefix):
+                    raise kind(sentence.format(path=self.file)) from error
+            raise ArchiveError(f"The archive {self.file} failed: {cause}.") from error
+
+    def prepare(self, engine: Engine) -> None:
+        """Nothing; the file uses a write-ahead log from now on, for everyone, which no transaction can switch on.
+
+        One that is still empty will give back the room of what is removed, when asked to (`shrink`).
+        """
+        _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA journal_mode=WAL")
+
+    def repack(self, engine: Engine) -> None:
+        """Nothing; the file is written anew without its free room, which it can give back in steps from now on.
+
+        It takes as much room again meanwhile.
+        """
+        _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")
+
+    def shrink(self, engine: Engine, most: int) -> int:
+        """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            page, free = (cursor.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_size", "freelist_count"))
+            # It works a page a step, and only a script is stepped through to its end.
+            cursor.executescript(f"PRAGMA incremental_vacuum({max(most // page, 1)})")
+            return int(page * (free - cursor.execute("PRAGMA freelist_count").fetchone()[0]))
+        finally:
+            connection.close()
+
+    def file_bytes(self, connection: Connection) -> int:
+        """Bytes of the file and its write-ahead log on disk."""
+        return sum(part.stat().st_size for part in (self.file, Path(f"{self.file}-wal")) if part.exists())
+
+    def index_bytes(self, connection: Connection) -> int:
+        """Bytes of the pages that hold indexes; 0 where SQLite was built without `dbstat`."""
+        pages = text(
+            "SELECT coalesce(sum(pgsize), 0) FROM dbstat('main', 1) "
+            "WHERE name IN (SELECT name FROM sqlite_master WHERE type = 'index')"
+        )
+        try:
+            return int(connection.execute(pages).scalar_one())
+        except DBAPIError:
+            return 0
+
+    def require_sound(self, connection: Connection) -> None:
+        """Nothing, after every page was read; raises ArchiveError that names the first damage."""
+        said = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+        if said != "ok":
+            first = " ".join(str(said).split())
+            raise ArchiveError(f"The archive {self.file} is damaged ({first}): put a backup in its place.")
 
 
-def require_place(path: Path, create: bool) -> None:
-    """Nothing, or ArchiveNotFound and ArchiveError where no archive is, or can be made, at `path`."""
-    if path.is_dir():
-        raise ArchiveError(f"{path} is a folder: name a file in it for the archive.")
-    if path.exists():
-        return
-    if not create:
-        raise ArchiveNotFound(f"There is no archive {path}: ingest a video first, or name another file.")
-    if not path.parent.is_dir():
-        raise ArchiveNotFound(f"There is no folder {path.parent} for the archive {path.name}: make it first.")
+def _settle(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions begin where _begin says, not where the driver guesses
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")  # a track that was reported as archived survives a power cut
 
 
-def connect(path: Path) -> Engine:
-    """An engine on the file; its transactions take the write lock at once when the connection's option `writes` is set.
-
-    Nothing is opened yet.
-    """
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        connect_args={"timeout": LOCK_SECONDS},
-        hide_parameters=True,  # no face ends up in a log
-    )
-
-    @event.listens_for(engine, "connect")
-    def _settle(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # transactions begin where _begin says, not where the driver guesses
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA synchronous=FULL")  # a track that was reported as archived survives a power cut
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
 
-def keep_write_ahead_log(engine: Engine) -> None:
-    """Nothing; the file uses a write-ahead log from now on, for everyone (SQLite does not do this in a transaction).
-
-    One that is still empty will give back the room of what is removed, when asked to (`shrink`).
-    """
+def _outside_transactions(engine: Engine, *statements: str) -> None:
     connection = engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.cursor().execute("PRAGMA journal_mode=WAL")
+        for statement in statements:
+            connection.cursor().execute(statement)
     finally:
         connection.close()
-
-
-def repack(engine: Engine) -> None:
-    """Nothing; the file is written anew without its free room, which it can give back in steps from now on.
-
-    It takes as much room again meanwhile.
-    """
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.cursor().execute("VACUUM")
-    finally:
-        connection.close()
-
-
-def shrink(engine: Engine, most: int) -> int:
-    """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        page, free = (cursor.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_size", "freelist_count"))
-        # It works a page a step, and only a script is stepped through to its end.
-        cursor.executescript(f"PRAGMA incremental_vacuum({max(most // page, 1)})")
-        return int(page * (free - cursor.execute("PRAGMA freelist_count").fetchone()[0]))
-    finally:
-        connection.close()
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """A block in which a failure of the database is raised as an ArchiveError that says what to do."""
-    try:
-        yield
-    except (StatementError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, StatementError) else error
-        if isinstance(cause, ValueError):  # a value that a column refuses: its own words are clear
-            raise cause from error
-        name = getattr(cause, "sqlite_errorname", "")
-        for prefix, (kind, sentence) in _FAILURES.items():
-            if name.startswith(prefix):
-                raise kind(sentence.format(path=path)) from error
-        raise ArchiveError(f"The archive {path} failed: {cause}.") from error
-
-
-def index_bytes(connection: Connection) -> int:
-    """Bytes of the pages that hold indexes; 0 where SQLite was built without `dbstat`."""
-    pages = text(
-        "SELECT coalesce(sum(pgsize), 0) FROM dbstat('main', 1) "
-        "WHERE name IN (SELECT name FROM sqlite_master WHERE type = 'index')"
-    )
-    try:
-        return int(connection.execute(pages).scalar_one())
-    except DBAPIError:
-        return 0
-
-
-def file_bytes(path: Path) -> int:
-    """Bytes of the file and its write-ahead log on disk."""
-    return sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())

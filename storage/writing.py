@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Insert, bindparam, delete, func, insert, select, type_coerce, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.naming import face_id
+from storage.partitions import new_track_keys
 from storage.placement import Placement, pack
 from storage.reading import source_result
 from storage.records import SourceEntry, TrackAdded
@@ -66,9 +67,9 @@ def begin_source(
 
 def add_tracks(connection: Connection, source_id: str, tracks: Sequence[CodedTrack]) -> list[TrackAdded]:
     """What is new of each; the tracks and their faces are there, in place of those of the same ordinals."""
-    row = connection.execute(
-        select(Source.key, Source.camera_key, Source.generation).where(Source.id == source_id)
-    ).one_or_none()
+    # Where several write at once, one at a time adds to a source: another sees which tracks it has then.
+    mine = select(Source.key, Source.camera_key, Source.generation).where(Source.id == source_id)
+    row = connection.execute(mine.with_for_update(key_share=True)).one_or_none()
     if row is None:
         raise _unknown_source(source_id)
     _refuse_damaged(source_id, tracks)
@@ -77,11 +78,15 @@ def add_tracks(connection: Connection, source_id: str, tracks: Sequence[CodedTra
     added = [track for track in tracks if track.ordinal not in held]
     again = [track for track in tracks if track.ordinal in held]
     keys = dict(held)
-    values = {"source_key": source_key, "camera_key": camera_key}
     if added:
-        rows = [values | {"ordinal": track.ordinal} | _passage(track, generation) for track in added]
-        returned = insert(Track).returning(Track.key, sort_by_parameter_order=True)
-        keys |= zip((track.ordinal for track in added), connection.execute(returned, rows).scalars(), strict=True)
+        new = new_track_keys(connection, [track.started_at for track in added])
+        keys |= zip((track.ordinal for track in added), new, strict=True)
+        values = {"source_key": source_key, "camera_key": camera_key}
+        rows = [
+            values | {"key": keys[track.ordinal], "ordinal": track.ordinal} | _passage(track, generation)
+            for track in added
+        ]
+        connection.execute(insert(Track), rows)
     shots = _shots(connection, [held[track.ordinal] for track in again])
     if again:  # updated, not made anew: whoever was recognised in it stays recognised
         old = update(Track).where(Track.key == bindparam("of"))
@@ -181,8 +186,18 @@ def _add_faces(connection: Connection, tracks: Sequence[tuple[int, CodedTrack]])
             digest = hashlib.blake2b(payload, digest_size=DIGEST_BYTES).digest()
             blobs.append({"digest": digest, "payload": payload})
             layers.append({"face_key": key, "codec_key": codecs[face.code.codec_id], "digest": digest})
-    connection.execute(insert_or(EnhancementBlob).on_conflict_do_nothing(), blobs)
+    _keep_blobs(connection, blobs)
     connection.execute(insert(EnhancementLayer), layers)
+
+
+def _keep_blobs(connection: Connection, blobs: list[dict[str, Any]]) -> None:
+    """Nothing; each is held once, and nobody who lets go of it at this moment takes it away."""
+    blobs = list({blob["digest"]: blob for blob in blobs}.values())
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(EnhancementBlob)
+    # Where it is held already, the row is locked: writing what it says does that.
+    same = new.on_conflict_do_update(index_elements=["digest"], set_={"digest": new.excluded.digest})
+    connection.execute(same, sorted(blobs, key=lambda blob: blob["digest"]))
 
 
 def _row(face: CodedFace, began: datetime) -> dict[str, Any]:

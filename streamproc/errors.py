@@ -16,10 +16,12 @@
     |   +-- WeightsError      weights are missing, damaged, or of another shape
     +-- ArchiveError          the archive cannot be used
     |   +-- ArchiveNotFound   no archive is there, or the database is unreachable
+    |   |   +-- ArchiveUnreachable   its server does not answer, or the connection was lost: it may come back
     |   +-- ArchiveFull       the disk or the database has no room left
     |   +-- UnknownRecord     no such face, track, camera, identity or watch
     |   +-- SeenTogether      what would make two faces of one frame one person
     |   +-- FeedLost          what is kept beside the archive cannot follow it any more: it is made anew
+    |   +-- IndexBusy         another process writes to the search index
     |   +-- IndexDamaged      the search index is not what was written: it is built anew from the archive
     +-- MissingLibrary        a library that only some work needs is not installed
     +-- PipelineError         a stage of the pipeline failed
@@ -92,6 +94,10 @@ class ArchiveNotFound(ArchiveError):
     """No archive is there, or its database is unreachable."""
 
 
+class ArchiveUnreachable(ArchiveNotFound):
+    """The archive's server does not answer, or the connection to it was lost; it may come back."""
+
+
 class ArchiveFull(ArchiveError):
     """The disk or the database has no room left."""
 
@@ -106,6 +112,10 @@ class SeenTogether(ArchiveError):
 
 class FeedLost(ArchiveError):
     """What is kept beside the archive cannot follow it any more; it can be made anew from it."""
+
+
+class IndexBusy(ArchiveError):
+    """Another process writes to the search index."""
 
 
 class IndexDamaged(ArchiveError):

@@ -1,14 +1,24 @@
-"""What tests of several rooms share: live cameras, and clips for them."""
+"""What tests of several rooms share: live cameras, clips for them, and archives.
 
+One contract for both databases: who asks for `fresh`, `url` or `archive` is run on SQLite and on a real Postgres.
+"""
+
+import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from pipelines.bench.cameras import CameraServer, looped
+from storage import Archive
 from streamproc.errors import MissingLibrary, PipelineError
 from streamproc.media.writing import ClipWriter
+
+if TYPE_CHECKING:
+    from real_postgres import Server
 
 Serve = Callable[..., CameraServer]
 RATE = 15
@@ -49,3 +59,43 @@ def moving_clip(tmp_path: Path) -> Callable[[int, int], str]:
         return looped(path, RATE)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Server]":
+    """A server of Postgres; skips the test where the package that brings one is not installed."""
+    from real_postgres import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def fresh(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], AbstractContextManager[str]]:
+    """Gives the URLs of places where an empty archive is, or can be made."""
+    if request.param == "postgres":
+        server: Server = request.getfixturevalue("postgres")
+        return server.archive
+    folder, numbers = tmp_path_factory.mktemp("archives"), itertools.count()
+
+    @contextmanager
+    def place() -> Iterator[str]:
+        yield str(folder / f"{next(numbers)}.db")
+
+    return place
+
+
+@pytest.fixture
+def url(fresh: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    """The URL of such a place."""
+    with fresh() as place:
+        yield place
+
+
+@pytest.fixture
+def archive(url: str) -> Iterator[Archive]:
+    """A new archive."""
+    with Archive.open(url, create=True) as opened:
+        yield opened

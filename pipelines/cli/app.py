@@ -24,6 +24,8 @@ for command in (
     asking.reconstruct,
     care.info,
     care.doctor,
+    care.migrate,
+    care.copy,
     study.train,
     study.evaluate,
     study.setup,

@@ -1,5 +1,6 @@
-"""`info`, `doctor`: what the archive holds, and whether a site can be watched."""
+"""`info`, `doctor`, `migrate`, `copy`: what the archive holds, whether a site can be watched, and care."""
 
+import time
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.output import ArchiveOption, JsonOption, emit, err, out, size, utc, work
+from pipelines.cli.progress import counted_progress
 
 
 def info(archive: ArchiveOption, json: JsonOption = False) -> None:
@@ -88,3 +90,59 @@ def doctor(
         out.print(f"{len(checks)} checks, {failed} failed, {warned} warnings.")
     if any(check.state is State.FAILED for check in checks):
         raise typer.Exit(1)
+
+
+def migrate(archive: ArchiveOption, json: JsonOption = False) -> None:
+    """Bring an archive that an older version made to this version's schema, which opening it does as well.
+
+    One transaction: it is done whole or not at all. Example: streamproc migrate --archive archive.db
+    """
+    with work():
+        from storage import Archive, archive_condition
+
+        before = archive_condition(archive)
+        with Archive.open(archive):
+            pass
+    if json:
+        emit({"archive": archive_name(archive), "from": before.revision, "to": before.newest_revision})
+    elif before.revision == before.newest_revision:
+        out.print(f"{archive_name(archive)} has the newest schema, {before.revision}.", markup=False)
+    else:
+        said = f"{archive_name(archive)} had the schema {before.revision} and has {before.newest_revision} now."
+        out.print(said, markup=False)
+
+
+def copy(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The archive.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="Where no archive is yet: a file, a database.")],
+    json: JsonOption = False,
+) -> None:
+    """Copy a whole archive, from a file to a server or the other way; all names stay.
+
+    It is read back and compared. Killed half-way it leaves no archive, and can be begun again.
+
+    Example: streamproc copy --from archive.db --to postgresql+psycopg://ann@host/faces
+    """
+    began = time.monotonic()
+    with work():
+        from storage.copying import copy_archive
+
+        with counted_progress() as progress:
+            copied = copy_archive(source, target, progress)
+    seconds = time.monotonic() - began
+    if json:
+        names = {"from": archive_name(source), "to": archive_name(target)}
+        emit(names | {"archive_id": copied.archive_id, "tables": copied.tables, "seconds": round(seconds, 3)})
+        return
+    table = Table("table", "rows", "checksum")
+    for part in copied.tables:
+        table.add_row(part.name, str(part.rows), part.checksum)
+    out.print(table)
+    out.print(f"{archive_name(target)} holds what {archive_name(source)} does: {seconds:.1f} s.", markup=False)
+
+
+def archive_name(url: str) -> str:
+    """How people call the archive of that URL, without a password."""
+    from storage import database
+
+    return str(database(url))

@@ -39,7 +39,11 @@ def parse_time(text: str) -> datetime:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 ArchiveOption = Annotated[
     str,
-    typer.Option(envvar="STREAMPROC_ARCHIVE", metavar="URL", help="The archive: sqlite:///x.db or a file name."),
+    typer.Option(
+        envvar="STREAMPROC_ARCHIVE",
+        metavar="URL",
+        help="The archive: a file name, sqlite:///x.db or postgresql+psycopg://...",
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,

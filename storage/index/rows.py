@@ -9,8 +9,8 @@ from storage.index.instructions import WORD
 from storage.index.kernels import Bytes, Longs, Words, quantise
 from streamproc.types import FloatArray
 
-OUTSIDE = 0.01
-"""The share of a feature's length that may be lost where the basis does not reach."""
+INSIDE = 0.5
+"""The share of a feature's length that the basis must reach. All but one in thousands lie inside it up to 0.1 %."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,8 @@ def packed(
     times: Longs,
     features: FloatArray,
 ) -> Rows:
-    """Rows of N faces from their features (N, F) of unit norm; `basis` is (D, F), its rows orthonormal.
+    """Rows of N faces from their features (N, F) of unit norm; `basis` is (D, F), its rows orthonormal. What lies
+    outside it is left away.
 
     Raises ValueError for arrays that do not go together, and for features that are not finite or lie outside the basis.
     """
@@ -76,8 +77,9 @@ def packed(
             raise ValueError(f"{count} features came with {np.shape(column)} of something else")
     coordinates = np.asarray(features, np.float32) @ basis.T
     lengths = np.linalg.norm(coordinates, axis=1)
-    if not np.all(np.abs(lengths - 1) <= OUTSIDE):
+    if not np.all((lengths >= INSIDE) & (lengths <= 1.01)):
         raise ValueError("a feature is not finite, not of unit norm, or lies outside the index's basis")
+    coordinates /= lengths[:, None]
     codes = np.empty((dimensions // WORD, count), np.uint64)
     vectors = np.empty((count, dimensions), np.uint8)
     quantise(coordinates, codes, vectors)

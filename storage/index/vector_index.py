@@ -17,13 +17,14 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from storage.index.counting import TrackCounts
 from storage.index.kernels import Longs
 from storage.index.manifest import NAME, Manifest, SegmentMark, read_manifest, write_manifest
 from storage.index.merging import Change, merged
 from storage.index.question import Hits, most_similar
 from storage.index.rows import Rows, packed
 from storage.index.segment import FileMark, Segment, read_file, read_segment, remarked, write_file
-from streamproc.errors import ArchiveError, IndexDamaged
+from streamproc.errors import ArchiveError, IndexBusy, IndexDamaged
 from streamproc.types import FloatArray
 
 LOCK = "lock"
@@ -54,13 +55,14 @@ class VectorIndex:
         self._loading = threading.Lock()
         self._added: list[Rows] = []
         self._removed: list[Longs] = []
+        self._counts = TrackCounts()
 
     @classmethod
     def create(cls, folder: Path, basis: FloatArray) -> "VectorIndex":
         """A new, empty index in the folder, for writing; what index was there is gone.
 
         `basis` (D, F) float32, D a multiple of 64, has orthonormal rows: the space that features live in
-        (`live_basis`). Raises ArchiveError while another process writes to it, ValueError for another basis.
+        (`live_basis`). Raises IndexBusy while another process writes to it, ValueError for another basis.
         """
         dimensions = len(basis)
         if not dimensions or dimensions % 64 or not np.allclose(basis @ basis.T, np.eye(dimensions), atol=1e-4):
@@ -77,7 +79,7 @@ class VectorIndex:
         """The index in the folder, as it was flushed last; every byte of it is held against its checksum.
 
         Raises ArchiveNotFound where there is none, IndexDamaged where a file is not what was written (`create` begins
-        anew), ArchiveError for a writer while another process writes.
+        anew), IndexBusy for a writer while another process writes.
         """
         return cls._of(folder, _locked(folder) if write else None)
 
@@ -108,6 +110,16 @@ class VectorIndex:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it was opened for writing."""
+        return self._lock is not None
+
+    @property
+    def there(self) -> bool:
+        """Whether the index is still in its folder: somebody may have taken it away."""
+        return _version(self._folder) != (0, 0)
 
     @property
     def position(self) -> str:
@@ -147,6 +159,10 @@ class VectorIndex:
             raise ValueError(f"a question is a feature of {state.basis.shape[1]} finite numbers")
         coordinates = state.basis @ feature.astype(np.float32)
         return most_similar(state.segments, coordinates, top, cameras, since, until)
+
+    def tracks(self, cameras: Sequence[int] = (), since: int | None = None, until: int | None = None) -> int:
+        """How many tracks the faces belong to that a search with these filters compares."""
+        return self._counts.of(self._newest().segments, cameras, since, until)
 
     def add(
         self,
@@ -226,7 +242,7 @@ def _locked(folder: Path) -> BinaryIO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        raise ArchiveError(f"Another process writes to the search index {folder}: end it first.") from error
+        raise IndexBusy(f"Another process writes to the search index {folder}: end it first.") from error
     return lock
 
 

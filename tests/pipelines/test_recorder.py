@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from pipelines.live_archive import Recorder
-from pipelines.messages import ClearAsked, Cleared, HiddenForgotten, Session, SessionCoded, SessionEnded
+from pipelines.messages import ArchiveState, ClearAsked, Cleared, HiddenForgotten, Session, SessionCoded, SessionEnded
 from pipelines.site import CHECK_CAMERA
 from storage import Archive, Removed
-from streamproc.errors import ArchiveFull
+from streamproc.errors import ArchiveFull, ArchiveUnreachable
 from streamproc.types import CodedFace, CodedTrack, FaceCode, FrameTime, SourceResult
 
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -35,8 +36,13 @@ class Said:
     def __init__(self) -> None:
         self.said: list[object] = []
 
+        self.stopping = Event()
+
     def send(self, message: object) -> None:
         self.said.append(message)
+
+    def beat(self, report: object) -> None:
+        pass
 
 
 def recorder(folder: Path, said: Said) -> tuple[Archive, Recorder]:
@@ -100,3 +106,22 @@ def test_clearing_up_that_fails_ends_without_the_stage(tmp_path: Path, monkeypat
     for _ in range(3):
         writer.clear_some()
     assert said.said == [Cleared("Clearing up stopped: No room is left for the archive.")]
+
+
+def test_a_server_that_was_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Said()
+    archive, writer = recorder(tmp_path, said)
+    session = Session("gate", "rtsp://gate", START)
+    add_track, away = archive.add_track, iter((True, True, False))
+
+    def failing(source: str, track: CodedTrack) -> object:
+        if next(away):
+            raise ArchiveUnreachable("The connection to the archive was lost.")
+        return add_track(source, track)
+
+    monkeypatch.setattr(archive, "add_track", failing)
+    monkeypatch.setattr("pipelines.live_archive.RETRY", 0.01)
+    assert writer.took(SessionCoded(session, CODEC, "default", made_track(0)))
+    states = [news for news in said.said if isinstance(news, ArchiveState)]
+    assert states == [ArchiveState(False, "The connection to the archive was lost."), ArchiveState(True, "")]
+    assert len(archive.tracks()) == 1

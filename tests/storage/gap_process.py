@@ -19,11 +19,11 @@ HERE = Path(__file__)
 DETAIL = "The camera does not answer."
 
 
-def start(path: Path) -> "subprocess.Popen[str]":
+def start(url: str) -> "subprocess.Popen[str]":
     """The process, begun."""
     paths = [str(HERE.parent), str(Path(storage.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [sys.executable, str(HERE), str(path)],
+        [sys.executable, str(HERE), url],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -31,9 +31,9 @@ def start(path: Path) -> "subprocess.Popen[str]":
     )
 
 
-def main(path: str) -> None:
+def main(url: str) -> None:
     """Begin the gap, then wait."""
-    with Archive.open(path, create=True) as archive:
+    with Archive.open(url, create=True) as archive:
         archive.watched("door", START)
         archive.begin_gap("door", START, GapReason.UNREACHABLE, DETAIL)
         print("begun", flush=True)

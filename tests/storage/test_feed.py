@@ -13,11 +13,6 @@ from storage.feed import FeedPosition
 from streamproc.errors import FeedLost, UnknownRecord
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.open(str(tmp_path / "a.db"), create=True)
-
-
 def followed(archive: Archive, after: FeedPosition, known: dict[int, bytes], limit: int = 7) -> FeedPosition:
     """Where the feed ends; `known` are the faces' payloads by key, as somebody has them who heeds it."""
     while True:

@@ -1,17 +1,13 @@
 """The ledger of gaps: what is entered is told, once, for the cameras and times that are asked about."""
 
 import signal
-import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from gap_process import DETAIL, start
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inside import change, rows
 from made_tracks import START, begin
 
 from storage import Archive
@@ -36,12 +32,6 @@ def told(gaps: tuple[GapRecord, ...]) -> list[tuple[str, float, float | None, st
         (gap.camera, minute(gap.began_at), None if gap.ended_at is None else minute(gap.ended_at), gap.reason.value)
         for gap in gaps
     ]
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    with Archive.open(str(tmp_path / "archive.db"), create=True) as opened:
-        yield opened
 
 
 def test_a_gap_is_begun_lasts_and_ends(archive: Archive) -> None:
@@ -220,40 +210,40 @@ def shares_a_moment(gap: GapRecord, since: int | None, until: int | None) -> boo
 
 
 @given(entries, st.sets(cameras), st.none() | minutes, st.none() | minutes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_gaps_are_those_that_share_a_moment_with_the_span(
-    entered: list[tuple[str, int, int | None, GapReason]], asked: set[str], since: int | None, until: int | None
+    archive: Archive,
+    entered: list[tuple[str, int, int | None, GapReason]],
+    asked: set[str],
+    since: int | None,
+    until: int | None,
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, Archive.open(str(Path(folder) / "a.db"), create=True) as archive:
-        held: dict[tuple[str, int, GapReason], GapRecord] = {}
-        for camera in ("door", "yard", "attic"):
-            begin(archive, camera=camera)
-        for camera, began, ended, reason in entered:
-            gap = archive.begin_gap(camera, at(began), reason, "")
-            held[camera, began, reason] = gap if ended is None else archive.end_gap(gap.id, at(ended))
-        expected = [
-            gap for gap in held.values() if (not asked or gap.camera in asked) and shares_a_moment(gap, since, until)
-        ]
-        found = archive.gaps(sorted(asked), None if since is None else at(since), None if until is None else at(until))
-        assert list(found) == sorted(expected, key=lambda gap: gap.began_at), (
-            "those that began together as they were entered"
-        )
-        assert archive.gaps() == tuple(sorted(held.values(), key=lambda gap: gap.began_at))
+    change(archive, "DELETE FROM gaps")
+    held: dict[tuple[str, int, GapReason], GapRecord] = {}
+    for camera in ("door", "yard", "attic"):
+        begin(archive, camera=camera)
+    for camera, began, ended, reason in entered:
+        gap = archive.begin_gap(camera, at(began), reason, "")
+        held[camera, began, reason] = gap if ended is None else archive.end_gap(gap.id, at(ended))
+    expected = [
+        gap for gap in held.values() if (not asked or gap.camera in asked) and shares_a_moment(gap, since, until)
+    ]
+    found = archive.gaps(sorted(asked), None if since is None else at(since), None if until is None else at(until))
+    assert list(found) == sorted(expected, key=lambda gap: gap.began_at), (
+        "those that began together as they were entered"
+    )
+    assert archive.gaps() == tuple(sorted(held.values(), key=lambda gap: gap.began_at))
 
 
-def test_a_writer_killed_between_begin_and_end_leaves_a_gap_that_can_be_ended(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    for times in (1, 2):
-        writer = start(path)
+def test_a_writer_killed_between_begin_and_end_leaves_a_gap_that_can_be_ended(url: str) -> None:
+    for _ in range(2):
+        writer = start(url)
         assert writer.stdout is not None
         assert writer.stdout.readline() == "begun\n"
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
-        with closing(sqlite3.connect(path)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-            assert connection.execute("SELECT count(*) FROM gaps").fetchall() == [(1,)], f"killed {times} times"
-    with Archive.open(str(path)) as archive:
+    with Archive.open(url) as archive:
+        assert rows(archive, "gaps") == [1]
         (gap,) = archive.gaps()
         assert (gap.camera, gap.began_at, gap.ended_at, gap.detail) == ("door", START, None, DETAIL)
         assert archive.watched_until("door") == START

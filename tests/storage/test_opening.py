@@ -100,7 +100,7 @@ def newer_version(path: Path) -> None:
     [
         (text_file, r"it is not a SQLite database: name another file"),
         (Path.mkdir, r"it is a folder: name a file in it"),
-        (other_program, r"it is a database of another program: name another file"),
+        (other_program, r"it is a database of another program: name another one"),
         (newer_version, r"The archive it was made by a newer streamproc \(its schema is 9999, this one knows \d+\)"),
     ],
 )
@@ -142,8 +142,10 @@ def test_a_database_that_may_only_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql+psycopg://ann:secret@host/faces", r"ann:\*\*\*@host/faces is in a database .* only SQLite is"),
-        ("mysql://host/faces", r"only SQLite is, so write sqlite:///archive\.db"),
+        (
+            "mysql://ann:secret@host/faces",
+            r"ann:\*\*\*@host/faces is in a database .* SQLite and Postgres are",
+        ),
         ("postgresql://ann:secret@host:port/faces", r"cannot be understood: write sqlite:///archive\.db"),
         ("sqlite://", r"names no file"),
         (":memory:", r"names no file"),

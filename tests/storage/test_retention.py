@@ -1,11 +1,9 @@
 """What is cleared away and what is not, that it can be killed, that its room is used again; and hidden cameras."""
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from inside import rows
 from made_tracks import CODEC, FACES_A_TRACK, START, begin, made_track
 
 from storage import Archive, Removed, retention
@@ -13,11 +11,6 @@ from streamproc.errors import ArchiveError, UnknownRecord
 from streamproc.types import GapReason, Layer, SourceResult
 
 HIDDEN = "the check"
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.open(str(tmp_path / "a.db"), create=True)
 
 
 def filled(archive: Archive, tracks: int, camera: str = "door") -> list[str]:
@@ -30,14 +23,6 @@ def filled(archive: Archive, tracks: int, camera: str = "door") -> list[str]:
 
 def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
-
-
-def rows(archive: Archive) -> list[int]:
-    with closing(sqlite3.connect(archive._path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        tables = ("sources", "tracks", "faces", "enhancement_layers", "enhancement_blobs")
-        return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
 
 
 def test_pictures_go_and_search_stays(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,14 +91,6 @@ def test_sessions_that_are_empty_go_and_files_are_remembered(archive: Archive) -
     assert archive.resume_session("gate", "rtsp://gate", START, CODEC).id == session.id
 
 
-def test_the_room_is_used_again(archive: Archive) -> None:
-    filled(archive, 400)
-    full = archive.info().bytes.file
-    list(archive.clear(None, START + minutes(10_000)))
-    filled(archive, 400, "yard")
-    assert archive.info().bytes.file < 1.1 * full
-
-
 def hidden(archive: Archive, seconds: int = 0) -> None:
     at = START + timedelta(seconds=seconds)
     archive.register_codec(CODEC, "default")
@@ -162,17 +139,3 @@ def test_nobody_takes_the_name_of_a_hidden_camera(archive: Archive) -> None:
     hidden(archive)
     with pytest.raises(ArchiveError, match="give yours another name"):
         begin(archive, HIDDEN)
-
-
-def test_the_file_gives_back_its_room_in_steps(archive: Archive) -> None:
-    filled(archive, 400)
-    archive.close()
-    full = archive._path.stat().st_size
-    list(archive.clear(None, START + minutes(10_000)))
-    freed = [archive.shrink(100_000)]
-    assert 0 < freed[0] <= 100_000
-    while freed[-1]:
-        freed.append(archive.shrink(100_000))
-    archive.close()
-    assert archive._path.stat().st_size == full - sum(freed)
-    assert sum(freed) > full / 2

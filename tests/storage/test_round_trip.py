@@ -1,16 +1,15 @@
 """Any tracks, in any order, however often: what comes back is what went in."""
 
 import random
-import tempfile
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_postgres import Fresh
 
 from storage import Archive
 from storage.schema import UtcTime
@@ -58,8 +57,10 @@ def coded_tracks(draw: st.DrawFn) -> list[CodedTrack]:
 
 @given(camera=names, source=names, tracks=coded_tracks(), again=st.randoms())
 @settings(max_examples=25, deadline=None)
-def test_tracks_round_trip(camera: str, source: str, tracks: list[CodedTrack], again: random.Random) -> None:
-    with tempfile.TemporaryDirectory() as folder, Archive.open(str(Path(folder) / "a.db"), create=True) as archive:
+def test_tracks_round_trip(
+    fresh: Fresh, camera: str, source: str, tracks: list[CodedTrack], again: random.Random
+) -> None:
+    with fresh() as url, Archive.open(url, create=True) as archive:
         archive.register_codec("codec", "default")
         for _ in range(2):
             source_id = archive.begin_source(camera, source, "hash", datetime(2024, 1, 1, tzinfo=UTC), "codec").id

@@ -3,41 +3,56 @@
 import threading
 from pathlib import Path
 
+from made_processes import ingest
 from made_tracks import CODEC, FACES_A_TRACK, begin, made_track
-from writer_process import assert_finished, start
+from sqlalchemy import text
+from started import Started
 
 from storage import Archive
 
 
-def test_a_reader_sees_whole_tracks_and_is_never_locked_out(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    with Archive.open(str(path), create=True) as archive:
-        writer = start(path, "door", 80)
+def test_a_reader_sees_whole_tracks_and_is_never_locked_out(url: str) -> None:
+    with Archive.open(url, create=True) as archive:
+        writer = Started(ingest, url, "door", 80)
         seen: list[int] = []
-        while writer.poll() is None:
+        while writer.running:
             layers = archive.base_layers(CODEC)
             assert len(layers.face_ids) == FACES_A_TRACK * len(set(layers.track_ids))
             for face_id in layers.face_ids[-2:]:
                 assert archive.code(face_id).base in layers.payloads
             seen.append(archive.info().tracks)
-        assert_finished(writer)
+        writer.finish()
         assert seen == sorted(seen)
         assert any(0 < count < 80 for count in seen), "it was read while it was written"
         assert archive.info().tracks == 80
 
 
-def test_processes_may_make_the_archive_and_write_to_it_at_the_same_time(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    writers = [start(path, f"camera {k}", 15) for k in range(3)]
+def test_processes_may_make_the_archive_and_write_to_it_at_the_same_time(url: str) -> None:
+    writers = [Started(ingest, url, f"camera {k}", 15) for k in range(3)]
     for writer in writers:
-        assert_finished(writer)
-    with Archive.open(str(path)) as archive:
+        writer.finish()
+    with Archive.open(url) as archive:
         assert [camera.tracks for camera in archive.info().cameras] == [15] * 3
 
 
-def test_threads_share_one_archive(tmp_path: Path) -> None:
+def test_a_long_answer_and_busy_writers_do_not_wait_for_each_other(url: str) -> None:
+    count = text("SELECT count(*) FROM tracks")
+    with Archive.open(url, create=True) as archive:
+        archive.add_track(begin(archive), made_track(0))
+        with archive._reading() as long:
+            assert long.execute(count).scalar_one() == 1
+            writers = [Started(ingest, url, f"camera {k}", 40) for k in range(2)]
+            while any(writer.running for writer in writers):
+                assert long.execute(count).scalar_one() == 1, "it is answered from one state"
+                archive.tracks()
+            for writer in writers:
+                writer.finish()
+        assert archive.info().tracks == 81
+
+
+def test_threads_share_one_archive(url: str) -> None:
     problems: list[BaseException] = []
-    with Archive.open(str(tmp_path / "a.db"), create=True) as archive:
+    with Archive.open(url, create=True) as archive:
 
         def work(camera: str) -> None:
             try:
