@@ -29,12 +29,11 @@ ten, 2.5 99.2 %, 3.5 99.3 %, which is what nine bits a coordinate tell apart."""
 @dataclass(frozen=True, slots=True, eq=False)
 class Hits:
     """Faces, the most similar first: keys and tracks (K,) int64, similarities (K,) float32, the cosines with the
-    question up to 0.001. `searched`: faces that the filters leave; `compared`: those looked at beyond their signs."""
+    question up to 0.001. `compared`: rows that were looked at beyond their signs."""
 
     keys: Longs
     tracks: Longs
     similarities: Floats
-    searched: int
     compared: int
 
 
@@ -81,8 +80,7 @@ def most_similar(
     helping = [_helpers().submit(_search, segments, question, shares, bar, top) for _ in range(threads - 1)]
     found = [_search(segments, question, shares, bar, top)]
     found += [helper.result() for helper in helping if not helper.cancel()]  # nothing is left for one that slept
-    searched = sum(segments[number].held(first, last) for number, first, last in ranges)
-    return _hits(segments, found, top, searched)
+    return _hits(segments, found, top)
 
 
 def cores() -> int:
@@ -145,7 +143,7 @@ def _search(
     return _Best(similarities, places, compared)
 
 
-def _hits(segments: Sequence[Segment], found: Sequence[_Best], top: int, searched: int) -> Hits:
+def _hits(segments: Sequence[Segment], found: Sequence[_Best], top: int) -> Hits:
     """The best of what the threads found."""
     every = [pair for best in found for pair in zip(best.similarities.tolist(), best.places.tolist(), strict=True)]
     best = sorted((-similarity, place) for similarity, place in every if place >= 0)[:top]
@@ -154,6 +152,5 @@ def _hits(segments: Sequence[Segment], found: Sequence[_Best], top: int, searche
         np.array([segment.keys.item(row) + segment.key_span[0] for segment, row in where], np.int64),
         np.array([segment.tracks.item(row) + segment.track_span[0] for segment, row in where], np.int64),
         np.array([-similarity for similarity, _ in best], np.float32),
-        searched,
         sum(one.compared for one in found),
     )

@@ -46,7 +46,7 @@ class FileMark:
 class Segment:
     """Rows of one file. Camera `cameras[c]` has the rows starts[c]..starts[c + 1], by time; keys and tracks are counted
     from the least, those of `key_span` and `track_span` (least, highest). `removed` has a bit a row, or is empty; it
-    comes from the file `removed_mark`, and `gone` of them are set."""
+    comes from the file `removed_mark`."""
 
     mark: FileMark
     key_span: tuple[int, int]
@@ -60,19 +60,14 @@ class Segment:
     tracks: npt.NDArray[np.uint32]
     removed: Bytes
     removed_mark: FileMark | None
-    gone: int
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def held(self, first: int, last: int) -> int:
-        """How many of the rows first..last are not removed."""
-        if not self.gone:
-            return last - first
-        if last - first == len(self):
-            return last - self.gone
-        marks = np.unpackbits(self.removed[first // 8 : -(-last // 8)], bitorder="little")
-        return last - first - int(np.count_nonzero(marks[first % 8 : first % 8 + last - first]))
+    @property
+    def gone(self) -> int:
+        """How many rows are marked as removed."""
+        return int(np.unpackbits(self.removed).sum())
 
     def numbers_of(self, keys: Longs) -> Longs:
         """The numbers of the rows that have one of the keys, removed or not."""
@@ -142,7 +137,7 @@ def marked(folder: Path, name: str, segment: Segment, gone: npt.NDArray[np.bool_
 def remarked(folder: Path, segment: Segment, mark: FileMark | None) -> Segment:
     """The segment with the marks of another file, none: with none. Raises what `read_segment` raises."""
     marks = NOTHING if mark is None else np.frombuffer(read_file(folder, mark), np.uint8)
-    return replace(segment, removed=marks, removed_mark=mark, gone=int(np.unpackbits(marks).sum()))
+    return replace(segment, removed=marks, removed_mark=mark)
 
 
 def read_segment(folder: Path, mark: FileMark, trusted: bool = False) -> Segment:
@@ -175,7 +170,6 @@ def read_segment(folder: Path, mark: FileMark, trusted: bool = False) -> Segment
         tracks=column(np.uint32, rows),
         removed=NOTHING,
         removed_mark=None,
-        gone=0,
     )
 
 
