@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from pipelines.archive_index import ArchiveIndex
 from pipelines.gaps import blind_clause
 from pipelines.identities.desk import whose
 from storage import Archive
@@ -39,6 +40,7 @@ class Asker:
         self.finder = finder
         self.codec = codec
         self.false_alarms = false_alarms
+        self._index: ArchiveIndex | None = None
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
@@ -67,7 +69,10 @@ class Asker:
         """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
         feature = self.codec.raw_features(face.image[None])[0]
         alarms = self.false_alarms
-        found = search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms)
+        if self._index is None or self._index.archive is not archive:
+            self._index = ArchiveIndex(archive, self.codec)
+        index = self._index
+        found = search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms, index)
         said = standing(entries(archive.identities.acts()))
         return replace(found, matches=tuple(_identified(match, said) for match in found.matches))
 

@@ -18,7 +18,7 @@ from streamproc.errors import StreamprocError
 
 CAMERA_LIMIT = 10.0
 """Seconds beyond a camera's own patience after which its process is ended: opening and reading wait that long each."""
-ARCHIVE_LIMIT, INTEGRITY_LIMIT, WEIGHTS_LIMIT, HARDWARE_LIMIT = 60.0, 300.0, 180.0, 20.0
+ARCHIVE_LIMIT, INTEGRITY_LIMIT, CONTENTS_LIMIT, WEIGHTS_LIMIT, HARDWARE_LIMIT = 60.0, 300.0, 600.0, 180.0, 20.0
 """Seconds: a writer waits 30 for another; nets are converted where they were not yet."""
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -26,11 +26,12 @@ READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is looked at: a configuration's file, the archive (before service.archive of it), and the folder that the
-    contact sheet of all cameras goes into; each may be None."""
+    contact sheet of all cameras goes into; each may be None. `mend`: what does not agree in the archive is mended."""
 
     config: Path | None = None
     archive: str | None = None
     frames: Path | None = None
+    mend: bool = False
 
 
 def examine(asked: Asked) -> Iterator[Check]:
@@ -90,6 +91,8 @@ def _site(settings: Settings, asked: Asked) -> Iterator[Probe]:
     url = asked.archive or settings.service.archive
     if url is not None:
         yield Probe(probes.ARCHIVE, "pipelines.probes:archive", (url, settings.encode.profile), ARCHIVE_LIMIT)
+        seen = (url, asked.mend)
+        yield Probe((probes.CONTENTS,), "pipelines.probes:contents", seen, CONTENTS_LIMIT, State.WARNING)
         yield Probe((probes.INTEGRITY,), "pipelines.probes:integrity", (url,), INTEGRITY_LIMIT, State.WARNING)
     service = settings.service
     yield Probe((probes.PORT,), "pipelines.probes:port", (service.metrics_host, service.metrics_port), HARDWARE_LIMIT)

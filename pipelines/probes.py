@@ -25,6 +25,7 @@ AHEAD = timedelta(minutes=1)
 CAMERA = "camera {}"
 WEIGHTS = ("weights: face feature", "weights: detector", "weights: codec", "decoding")
 ARCHIVE = ("archive", "archive: codec", "archive: times", "disk")
+CONTENTS = "archive: contents"
 INTEGRITY, HARDWARE, PORT = "archive: integrity", "hardware decoding", "metrics port"
 
 
@@ -197,6 +198,26 @@ def integrity(control: Control, url: str) -> None:
         return State.OK, "All of it was read and is sound."
 
     answers.give(INTEGRITY, find)
+
+
+def contents(control: Control, url: str, mend: bool) -> None:
+    """Whether what is in the archive agrees with itself and with what is kept beside it, mended where that is asked."""
+    answers = Answers(control)
+
+    def find() -> tuple[State, str]:
+        from storage import examine
+
+        try:
+            found = examine(url, mend)
+        except ArchiveNotFound:
+            return State.OK, "There is no archive yet."
+        if found is None:
+            return State.OK, "It has an older schema: what is in it is looked at once it is up to date."
+        left = any(not one.mended for one in found)
+        said = " ".join(one.said for one in found) or "Everything in it agrees."
+        return State.FAILED if left else State.WARNING if found else State.OK, said
+
+    answers.give(CONTENTS, find)
 
 
 def hardware(control: Control) -> None:

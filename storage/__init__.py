@@ -3,13 +3,17 @@
 from storage.archive import Archive
 from storage.condition import archive_condition, require_sound
 from storage.databases import Database, database
+from storage.examining import Finding, examine
 from storage.records import (
     ActRecord,
     ArchiveBytes,
     ArchiveCondition,
     ArchiveInfo,
+    ArchiveRoom,
     CameraInfo,
+    ClearedStep,
     CodecShare,
+    HoldRecord,
     IdentityTracks,
     Removed,
     SightingRecord,
@@ -19,25 +23,36 @@ from storage.records import (
     TrackRecord,
     WatchRecord,
 )
+from storage.reserve import RESERVE
+from storage.rules import Exempt, Rules, Terms
 
 __all__ = [
+    "RESERVE",
     "ActRecord",
     "Archive",
     "ArchiveBytes",
     "ArchiveCondition",
     "ArchiveInfo",
+    "ArchiveRoom",
     "CameraInfo",
+    "ClearedStep",
     "CodecShare",
     "Database",
+    "Exempt",
+    "Finding",
+    "HoldRecord",
     "IdentityTracks",
     "Removed",
+    "Rules",
     "SightingRecord",
     "SourceEntry",
+    "Terms",
     "TrackAdded",
     "TrackFaces",
     "TrackRecord",
     "WatchRecord",
     "archive_condition",
     "database",
+    "examine",
     "require_sound",
 ]

@@ -23,18 +23,19 @@ def archive_condition(url: str) -> ArchiveCondition:
     Of one with another schema than this version's only the revision is told. Raises ArchiveNotFound where there is
     none, ArchiveError where there is something else, or where it cannot be read or written.
     """
-    with _looked_at(url) as (place, engine):
+    with looked_at(url) as (place, engine):
         return _condition(engine, place)
 
 
 def require_sound(url: str) -> None:
     """Nothing, after all of the archive was read; raises ArchiveError that names the first damage."""
-    with _looked_at(url) as (place, engine), engine.connect() as connection:
+    with looked_at(url) as (place, engine), engine.connect() as connection:
         place.require_sound(connection)
 
 
 @contextmanager
-def _looked_at(url: str) -> Iterator[tuple[Database, Engine]]:
+def looked_at(url: str) -> Iterator[tuple[Database, Engine]]:
+    """A block with the archive's database as it is and an engine on it."""
     place = database(url)
     with place.explained():
         place.require_place(create=False)

@@ -10,6 +10,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
+from storage.records import ArchiveRoom
 from streamproc.errors import ArchiveError
 
 
@@ -42,8 +43,29 @@ class Database(Protocol):
     def repack(self, engine: Engine) -> None:
         """Nothing; room that a migration left free is given back."""
 
+    def beside(self, what: str) -> Path:
+        """Where a file or folder that belongs to the archive is kept: beside its file, in the cache folder where a
+        server keeps it."""
+
+    def own_files(self, engine: Engine) -> list[Path]:
+        """All files that the archive's bytes may be in; none where they cannot be read from here."""
+
+    def empty_log(self, engine: Engine) -> None:
+        """Nothing; what was removed is not in the log of changes any more either.
+
+        Raises ArchiveError where somebody reads an older state for too long."""
+
+    def rewrite(self, engine: Engine) -> None:
+        """Nothing; everything was written anew, without what was removed; nobody else reads or writes meanwhile."""
+
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room given back, `most` at most, of this order; 0: there is none."""
+
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing; room that is taken up only until the next time that nobody writes is free."""
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """How much room the archive takes, and how much there is."""
 
     def file_bytes(self, connection: Connection) -> int:
         """Bytes on disk."""

@@ -66,7 +66,7 @@ def beginning(connection: Connection) -> FeedPosition:
 
 def face_changes(connection: Connection, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
     """The next faces that the codec wrote, `limit` at most, and the next removals, as many at most."""
-    _require_known(connection, after)
+    require_known(connection, after)
     removals = connection.execute(
         select(RemovedFace.key, RemovedFace.face_key)
         .where(RemovedFace.key > after.removal)
@@ -101,7 +101,7 @@ def face_changes(connection: Connection, codec_id: str, after: FeedPosition, lim
     )
 
 
-def _require_known(connection: Connection, after: FeedPosition) -> None:
+def require_known(connection: Connection, after: FeedPosition) -> None:
     """Nothing; FeedLost for another archive's position, for one that is ahead, and for one that was left behind."""
     if connection.execute(select(ArchiveName.id)).scalar_one() != after.archive_id:
         raise FeedLost("What was kept beside the archive is another one's: make it anew.")

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Connection, select
 
 from storage.naming import TrackPlace, face_id, face_place, track_id, track_place
 from storage.placement import unpack
@@ -79,20 +79,19 @@ def passing(connection: Connection, codec_id: str, after: int, limit: int) -> tu
 
 
 def _keys_of_places(connection: Connection, places: Iterable[TrackPlace]) -> dict[TrackPlace, int]:
-    asked = sorted({(place.source_id, place.ordinal) for place in places})
-    sources: dict[str, int] = {}
-    for ids in some(sorted({source_id for source_id, _ in asked})):
-        rows = connection.execute(select(Source.id, Source.key).where(Source.id.in_(ids)))
-        sources |= {row.id: row.key for row in rows}
-    names = {key: source_id for source_id, key in sources.items()}
-    # Pairs of values are what every database finds by its index.
-    question = select(Track.source_key, Track.ordinal, Track.key).where(
-        tuple_(Track.source_key, Track.ordinal).in_(bindparam("places", expanding=True))
-    )
+    ordinals: defaultdict[str, set[int]] = defaultdict(set)
+    for place in places:
+        ordinals[place.source_id].add(place.ordinal)
     found: dict[TrackPlace, int] = {}
-    for part in some([(sources[source_id], ordinal) for source_id, ordinal in asked if source_id in sources]):
-        for source, ordinal, key in connection.execute(question, {"places": part}):
-            found[TrackPlace(names[source], ordinal)] = key
+    for ids in some(sorted(ordinals)):
+        sources = connection.execute(select(Source.id, Source.key).where(Source.id.in_(ids))).all()
+        # Source by source: SQLite looks pairs of values up by the first of them alone.
+        for source_id, source_key in sources:
+            for part in some(sorted(ordinals[source_id])):
+                question = select(Track.ordinal, Track.key).where(
+                    Track.source_key == source_key, Track.ordinal.in_(part)
+                )
+                found |= {TrackPlace(source_id, row.ordinal): row.key for row in connection.execute(question)}
     return found
 
 

@@ -4,6 +4,7 @@ Writers hold a shared advisory lock until their transaction ends, so that many a
 it writes holds it alone. A reader's transaction sees one state from its first question to its last.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from storage import partitions
+from storage.records import ArchiveRoom
+from streamproc.config import cache_dir
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, ArchiveUnreachable, MissingLibrary
 
 OLDEST = 15
 """The first version of Postgres that will do."""
 LOCK_SECONDS, CONNECT_SECONDS = 30, 10
 """How long a writer waits for others, and anybody for an answer from the server."""
+_LOG_FILE = 16 << 20
+"""Bytes of a file of the write-ahead log."""
 VECTOR = "vector"
 """The extension pgvector."""
 WRITERS = 0x7374726561
@@ -165,6 +170,51 @@ class PostgresDatabase:
         """The bytes given back: those of the oldest month of which nothing is left. Other free room is used again."""
         return partitions.drop_empty(engine)
 
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing: the server sees to its log."""
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """What the database takes; the server's disk cannot be seen from here."""
+        return ArchiveRoom(self.file_bytes(connection), 0, None)
+
+    def beside(self, what: str) -> Path:
+        """A name of the database's own in the cache folder, which is there."""
+        folder = cache_dir() / "archives"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{hashlib.sha256(str(self).encode()).hexdigest()[:16]}.{what}"
+
+    def own_files(self, engine: Engine) -> list[Path]:
+        """The database's, and the server's write-ahead log; none where this is another machine, or user."""
+        with engine.connect() as connection:
+            if not connection.execute(text("SELECT pg_has_role('pg_read_all_settings', 'USAGE')")).scalar_one():
+                return []
+            home = Path(str(connection.execute(text("SHOW data_directory")).scalar_one()))
+            number = text("SELECT oid FROM pg_database WHERE datname = current_database()")
+            folders = [home / "base" / str(connection.execute(number).scalar_one()), home / "pg_wal"]
+        try:
+            return [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+        except OSError:
+            return []
+
+    def empty_log(self, engine: Engine) -> None:
+        """Nothing; the server's write-ahead log has gone round: each of its files holds what was written since.
+
+        Left undone where the user may not do that."""
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not connection.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")).scalar_one():
+                return
+            for _ in range(connection.execute(text("SELECT count(*) FROM pg_ls_waldir()")).scalar_one() + 1):
+                empty = "SELECT pg_logical_emit_message(false, '', repeat(' ', :size))"
+                connection.execute(text(empty), {"size": _LOG_FILE})
+                connection.execute(text("SELECT pg_switch_wal()"))
+                connection.execute(text("CHECKPOINT"))
+
+    def rewrite(self, engine: Engine) -> None:
+        """Nothing; every table was written anew."""
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM FULL"))
+            connection.execute(text("CHECKPOINT"))  # files of old tables are kept until then
+
     def file_bytes(self, connection: Connection) -> int:
         """Bytes of the database on the server's disk."""
         return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
@@ -214,6 +264,8 @@ def _shown(url: URL) -> str:
 
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes")
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
     if writes is None:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return

@@ -4,6 +4,7 @@ One writer and any number of readers work together: the write-ahead log lets rea
 state, and a writer takes its lock when it begins (BEGIN IMMEDIATE), so that it waits then, and never fails half-way.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.records import ArchiveRoom
+from storage.unfinished import sides
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
 LOCK_SECONDS = 30
@@ -111,6 +114,31 @@ class SqliteFile:
         """
         _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")
 
+    def beside(self, what: str) -> Path:
+        """The file's name, a dot and that."""
+        return Path(f"{self.file}.{what}")
+
+    def own_files(self, engine: Engine) -> list[Path]:
+        """The file, what SQLite keeps beside it, and what a killed restore left of a former one."""
+        return [path for file in (self.file, self.beside("former")) for path in (file, *sides(file)) if path.is_file()]
+
+    def rewrite(self, engine: Engine) -> None:
+        """Nothing; the file was written anew."""
+        self.repack(engine)
+
+    def empty_log(self, engine: Engine) -> None:
+        """Nothing; the write-ahead log is taken in, and empty. ArchiveError where a reader holds an older state."""
+        connection = engine.raw_connection()
+        try:
+            (busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        if busy:
+            raise ArchiveError(
+                f"Another program has read one state of the archive {self.file} for {LOCK_SECONDS} s, so that its log "
+                "cannot be emptied: end it, then do this again."
+            )
+
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room, `most` at most, by which the file becomes smaller when its log is next taken in."""
         connection = engine.raw_connection()
@@ -122,6 +150,18 @@ class SqliteFile:
             return int(page * (free - cursor.execute("PRAGMA freelist_count").fetchone()[0]))
         finally:
             connection.close()
+
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing; what the write-ahead log holds is in the file, and the log's room is the disk's again."""
+        _outside_transactions(engine, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """How much room the file's pages take, those that are free and the disk has."""
+        count, free, size = (
+            int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one())
+            for what in ("page_count", "freelist_count", "page_size")
+        )
+        return ArchiveRoom((count - free) * size, free * size, shutil.disk_usage(self.file.resolve().parent).free)
 
     def file_bytes(self, connection: Connection) -> int:
         """Bytes of the file and its write-ahead log on disk."""
@@ -149,6 +189,7 @@ class SqliteFile:
 def _settle(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where _begin says, not where the driver guesses
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten, not only forgotten
     connection.execute("PRAGMA synchronous=FULL")  # a track that was reported as archived survives a power cut
 
 

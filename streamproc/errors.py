@@ -21,6 +21,8 @@
     |   +-- UnknownRecord     no such face, track, camera, identity or watch
     |   +-- SeenTogether      what would make two faces of one frame one person
     |   +-- FeedLost          what is kept beside the archive cannot follow it any more: it is made anew
+    |   +-- IndexBusy         another process writes to the search index
+    |   +-- IndexDamaged      the search index is not what was written: it is built anew from the archive
     +-- MissingLibrary        a library that only some work needs is not installed
     +-- PipelineError         a stage of the pipeline failed
 
@@ -110,6 +112,14 @@ class SeenTogether(ArchiveError):
 
 class FeedLost(ArchiveError):
     """What is kept beside the archive cannot follow it any more; it can be made anew from it."""
+
+
+class IndexBusy(ArchiveError):
+    """Another process writes to the search index."""
+
+
+class IndexDamaged(ArchiveError):
+    """The search index is not what was written; it can be built anew from the archive."""
 
 
 class MissingLibrary(StreamprocError):

@@ -48,7 +48,7 @@ ONLY: dict[str, set[str]] = {
     "typer": {"pipelines"},
     "norfair": {"streamproc.faces"},
     "facenet_pytorch": {"streamproc.faces", "streamproc.codec", "streamproc.training", "streamproc.evaluation"},
-    "faiss": {"streamproc.evaluation"},
+    "faiss": {"streamproc.evaluation", "pipelines"},
     "matplotlib": {"streamproc.evaluation"},
     "bjontegaard": {"streamproc.evaluation"},
     "pytorch_msssim": {"streamproc.evaluation"},

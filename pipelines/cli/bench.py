@@ -13,6 +13,7 @@ from pipelines.cli.progress import counted_progress
 if TYPE_CHECKING:
     from pipelines.bench.best_shot import BestShotResult
     from pipelines.bench.ingest import IngestRow
+    from pipelines.bench.search import SearchRow
 
 bench = typer.Typer(name="bench", help="Measure throughput and yield on this machine.", no_args_is_help=True)
 
@@ -177,5 +178,60 @@ def _streams(rows: "list[IngestRow]") -> Table:
             f"{row.cores:.2f}",
             f"{row.streams_per_core:.2f}",
             f"{row.rss_mib:,.0f}",
+        )
+    return table
+
+
+FacesOption = Annotated[
+    list[int] | None,
+    typer.Option(min=100, metavar="N", help="Archived faces, may be repeated; default 10 thousand to 10 million."),
+]
+EnginesOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Only these, may be repeated; default the index and all peers.")
+]
+
+
+@bench.command()
+def search(
+    faces: FacesOption = None, engines: EnginesOption = None, threads: ThreadsOption = CORES, json: JsonOption = False
+) -> None:
+    """The search index beside faiss, usearch, sqlite-vec and pgvector: time, memory, what is found, also with a filter.
+
+    Faces are drawn to lie as real ones do. Peers are installed by: pip install 'streamproc[peers]'.
+
+    Example: streamproc bench search --faces 1000000 --engines streamproc --engines faiss-flat
+    """
+    with work():
+        from pipelines.bench.search import ENGINES, SIZES, measure
+        from streamproc.errors import ConfigError
+
+        for name in engines or ():
+            if name not in ENGINES:
+                raise ConfigError(f"There is no engine {name} to measure: choose of {', '.join(ENGINES)}.")
+        with counted_progress() as progress:
+            rows = measure(tuple(faces or SIZES), tuple(engines or ENGINES), threads, progress)
+    if json:
+        emit({"rows": rows})
+        return
+    out.print(_searched(rows))
+
+
+def _searched(rows: "list[SearchRow]") -> Table:
+    """The rows."""
+    table = Table("engine")
+    for name in ("faces", "filter", "build s", "open s", "bytes", "filter ms", "p50 ms", "p99 ms", "recall@10"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.engine,
+            f"{row.faces:,}",
+            f"{row.filter:g}",
+            f"{row.build_s:,.1f}",
+            "" if row.open_s is None else f"{row.open_s:.2f}",
+            f"{row.bytes_per_face:,.0f}",
+            f"{row.narrow_ms:.2f}",
+            f"{row.p50_ms:.2f}",
+            f"{row.p99_ms:.2f}",
+            f"{row.recall_at_10:.3f}",
         )
     return table

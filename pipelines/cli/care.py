@@ -60,6 +60,9 @@ def doctor(
         Path | None,
         typer.Option("--frames", "--out", metavar="DIR", help="Folder for a sheet with a picture of every camera."),
     ] = None,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend what does not agree in the archive; what is lost anyway is removed.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Check a site before it is watched, or while it is: cameras, weights, archive, disk, clock and the rest.
@@ -75,7 +78,7 @@ def doctor(
             raise ConfigError(f"There is no configuration {config}: check its name.")
         checks = []
         with err.status("Looking ...") as status:
-            for check in examine(Asked(config, archive, frames)):
+            for check in examine(Asked(config, archive, frames, mend)):
                 checks.append(check)
                 status.update(f"{len(checks)} checks done ...")
     if json:

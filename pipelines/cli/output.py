@@ -58,9 +58,13 @@ UntilOption = Annotated[
 CameraOption = Annotated[list[str] | None, typer.Option(metavar="NAME", help="This camera only; may be repeated.")]
 
 
+STOPPED = "Stopped. What was archived so far is kept; the same command again completes it."
+
+
 @contextmanager
-def work() -> Iterator[None]:
-    """A block in which our errors become one sentence and an exit code; SIGTERM stops it like Ctrl-C."""
+def work(stopped: str = STOPPED) -> Iterator[None]:
+    """A block in which our errors become one sentence and an exit code; SIGTERM stops it like Ctrl-C, and that is what
+    is said then."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
@@ -68,7 +72,7 @@ def work() -> Iterator[None]:
         err.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2 if isinstance(error, ASKED_WRONGLY) else 1) from error
     except KeyboardInterrupt as interrupt:
-        err.print("Stopped. What was archived so far is kept; the same command again completes it.")
+        err.print(stopped)
         raise typer.Exit(INTERRUPTED) from interrupt
 
 
@@ -78,8 +82,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def emit(document: Any) -> None:
     """Nothing; the document, dataclasses and all, is on standard output as JSON."""
-    sys.stdout.write(json.dumps(document, default=_plain, indent=2) + "\n")
+    sys.stdout.write(as_json(document) + "\n")
     sys.stdout.flush()
+
+
+def as_json(document: Any) -> str:
+    """The document, dataclasses and all, as JSON."""
+    return json.dumps(document, default=_plain, indent=2)
 
 
 def _plain(value: Any) -> Any:

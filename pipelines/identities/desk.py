@@ -7,7 +7,19 @@ from datetime import UTC, datetime, timedelta
 from storage import Archive, TrackRecord
 from streamproc.errors import SeenTogether, UnknownRecord
 from streamproc.query.act_log import encoded, entries, identity_id, identity_number
-from streamproc.query.acts import Act, Entry, Ignored, Merged, Named, Split, Standing, Undone, in_force, standing
+from streamproc.query.acts import (
+    Act,
+    Entry,
+    Erased,
+    Ignored,
+    Merged,
+    Named,
+    Split,
+    Standing,
+    Undone,
+    in_force,
+    standing,
+)
 from streamproc.query.movements import Companion, Journey, companions, journeys
 from streamproc.query.presence import Presence, Span
 
@@ -136,12 +148,14 @@ class Desk:
         SeenTogether where that would make one of two who were seen side by side since."""
         log = self.log()
         held = in_force(log)
-        last = [entry.number for entry in log if entry.number in held and not isinstance(entry.act, Undone)]
+        last = [entry.number for entry in log if entry.number in held and not isinstance(entry.act, Undone | Erased)]
         if number is None and not last:
             raise UnknownRecord("There is nothing to undo: no act on identities holds.")
         chosen = last[-1] if number is None else number
         if chosen not in held:
             raise UnknownRecord(f"There is no act {chosen} that holds: `streamproc identity log` tells which do.")
+        if any(entry.number == chosen and isinstance(entry.act, Erased) for entry in log):
+            raise UnknownRecord(f"Act {chosen} erased somebody: that cannot be taken back.")
         return self._say(Undone(chosen), None)
 
     def _say(self, act: Act, about: int | None) -> Said:

@@ -17,6 +17,8 @@ for theirs; of appearance alone where there is one."""
 DEARER = 0.05 * 1.4 ** np.arange(40)
 """Prices that are tried then, squared error of a latent that a bit must save."""
 BATCH = 32
+FEATURES = 4**5
+"""Features that are decoded in one go: their net is so small that a call costs as much as many of them."""
 
 
 class BaseLayer:
@@ -42,7 +44,7 @@ class BaseLayer:
     @cached_property
     def _identity(self) -> Net:
         latents = NetInput((2, self.identity_latents), dtype="float32")
-        return self._weights.net("IdentitySynthesis", [latents], self._device)
+        return self._weights.net("IdentitySynthesis", [latents], self._device, FEATURES)
 
     @cached_property
     def _synthesis(self) -> Net:
@@ -84,6 +86,16 @@ class BaseLayer:
     def features(self, payloads: Sequence[bytes]) -> FloatArray:
         """(N, 128) float32 unit-norm features: only the identity's levels are decoded. Raises CorruptCode."""
         features: FloatArray = self._identity(self._latents(payloads, self.identity_latents))[0]
+        return features
+
+    def drawn_features(self, count: int) -> FloatArray:
+        """(count, 128) float32 features of made-up faces, the same each time: random bits decode to latents that are
+        distributed as the code expects them."""
+        chance = np.random.default_rng(count)
+        latents = np.zeros((count, self.identity_latents), np.float32)
+        known = min(self.identity_latents, len(self.code) - 1)  # only whole payloads are checked for their end
+        latents[:, :known] = self._latents([chance.bytes(2 * MAX_BYTES) for _ in range(count)], known)
+        features: FloatArray = self._identity(latents)[0]
         return features
 
     def pictures(self, payloads: Sequence[bytes]) -> Image:

@@ -119,6 +119,11 @@ class FaceCodec:
         """(N, 128) float32 unit-norm features of base layers: what search compares. Raises CorruptCode."""
         return self.base.features(bases)
 
+    def drawn_features(self, count: int) -> FloatArray:
+        """(count, 128) float32 unit-norm features of made-up faces, as the base layer's code expects them to lie; the
+        same each time."""
+        return self.base.drawn_features(count)
+
     def reconstruct(self, bases: Sequence[bytes], enhancements: Sequence[bytes | None] | None = None) -> Image:
         """(N, 256, 256, 3) uint8 RGB pictures of base layers, finer where an enhancement is given.
 

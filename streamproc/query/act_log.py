@@ -10,11 +10,18 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from streamproc.errors import ArchiveError
-from streamproc.query.acts import Act, Entry, Ignored, Merged, Named, Split, Undone
+from streamproc.query.acts import Act, Entry, Erased, Ignored, Merged, Named, Split, Undone
 
 _KINDS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(kind)
-    for name, kind in (("named", Named), ("ignored", Ignored), ("merged", Merged), ("split", Split), ("undone", Undone))
+    for name, kind in (
+        ("named", Named),
+        ("ignored", Ignored),
+        ("merged", Merged),
+        ("split", Split),
+        ("undone", Undone),
+        ("erased", Erased),
+    )
 }
 _ID = re.compile(r"p([1-9]\d{0,17})", re.ASCII)
 
@@ -90,3 +97,5 @@ def told(act: Act) -> str:
             return f"of {identity_id(identity)}, {', '.join(tracks)} is {identity_id(new)}"
         case Undone(number):
             return f"act {number} is taken back"
+        case Erased(identities):
+            return f"{', '.join(map(identity_id, identities)) or 'tracks'} erased"

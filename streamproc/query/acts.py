@@ -55,7 +55,16 @@ class Undone:
     act: int
 
 
-Act = Named | Ignored | Merged | Split | Undone
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Tracks are gone from the archive for good, and with them these identities, if any, and their names in the log.
+
+    It cannot be taken back."""
+
+    identities: tuple[int, ...]
+
+
+Act = Named | Ignored | Merged | Split | Undone | Erased
 
 
 @dataclass(frozen=True, slots=True)

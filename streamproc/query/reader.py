@@ -1,10 +1,37 @@
 """What a query needs of an archive: its reading half, as a protocol, so that queries do not depend on a database."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from streamproc.types import BaseLayers, FaceCode, FaceRecord, GapRecord
+from streamproc.types import BaseLayers, FaceCode, FaceRecord, FloatArray, GapRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The base layers of the tracks of which a face resembles a feature most, and how many tracks were compared.
+
+    `damaged`: faces that were not compared, since their base layer does not match its checksum.
+    """
+
+    layers: BaseLayers
+    searched: int
+    damaged: int
+
+
+class FaceIndex(Protocol):
+    """What finds in an archive whom to compare, without comparing all; `pipelines.archive_index` has one."""
+
+    def nearest(
+        self, feature: FloatArray, wanted: int, cameras: Sequence[str], since: datetime | None, until: datetime | None
+    ) -> Nearest:
+        """At least the `wanted` nearest tracks with faces at the cameras (none named: all), since <= time < until, as
+        far as there are so many; of each all its faces of that time.
+
+        `feature` (D,) is of unit norm. UnknownRecord for a camera that is not there, naming those that are.
+        """
+        ...
 
 
 class ArchiveReader(Protocol):

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from streamproc.query.gaps import merged
-from streamproc.query.reader import ArchiveReader
+from streamproc.query.reader import ArchiveReader, FaceIndex
 from streamproc.types import BaseLayers, FloatArray, GapRecord, Match
 
 FALSE_ALARMS = 0.05
@@ -82,6 +82,7 @@ def search(
     now: datetime | None = None,
     quality: float = 1.0,
     false_alarms: float = FALSE_ALARMS,
+    index: FaceIndex | None = None,
 ) -> SearchResult:
     """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict.
 
@@ -90,18 +91,23 @@ def search(
     who were never there the verdict may be a match; each track that is compared counts as a person.
 
     Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
-    `feature` and the mean of its decoded features. `now` is the moment of asking, for the gaps: with it, a camera that
+    `feature` and the mean of its decoded features; with an `index` of the archive, those alone that it names, which are
+    nearly always the ones that would come out best. `now` is the moment of asking, for the gaps: with it, a camera that
     was left unwatched without a word counts as blind. Raises UnknownRecord for a camera that the archive does not have.
     """
     if top < 1:
         raise ValueError(f"a search gives at least 1 match, not {top}")
     began = time.perf_counter()
-    layers = archive.base_layers(codec.codec_id, cameras, since, until)
+    if index is None:
+        layers, compared, damaged = archive.base_layers(codec.codec_id, cameras, since, until), None, 0
+    else:
+        near = index.nearest(feature, top, cameras, since, until)
+        layers, compared, damaged = near.layers, near.searched, near.damaged
     sound = _sound(layers)
-    damaged = len(layers.face_ids) - len(sound)
+    damaged += len(layers.face_ids) - len(sound)
     gaps = merged(archive.gaps(cameras, since, until, now))
     matches: tuple[Match, ...] = ()
-    searched = len({layers.track_ids[k] for k in sound})
+    searched = len({layers.track_ids[k] for k in sound}) if compared is None else compared
     needed = codec.calibration.threshold(searched, false_alarms)
     if sound:
         features = codec.features([layers.payloads[k] for k in sound])

@@ -13,7 +13,7 @@ from streamproc.types import CodedFace, CodedTrack, FaceCode, FloatArray, FrameT
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SIZE = 16
+SIZE = 64
 CODEC = "people"
 
 
@@ -41,9 +41,13 @@ class PeopleCodec:
     def features(self, base: Sequence[bytes]) -> FloatArray:
         return np.frombuffer(b"".join(base), np.float32).reshape(len(base), SIZE)
 
+    def drawn_features(self, count: int) -> FloatArray:
+        drawn = np.random.default_rng(1).standard_normal((count, SIZE)).astype(np.float32)
+        return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+
 
 def looks(person: int, noise: float = 0.0) -> FloatArray:
-    """(16,) of unit norm; `noise`: how far towards nobody."""
+    """(64,) of unit norm; `noise`: how far towards nobody."""
     vector = np.zeros(SIZE, np.float32)
     vector[person], vector[-1] = 1, noise
     return vector / np.float32(np.linalg.norm(vector))

@@ -63,22 +63,28 @@ class Certain:
         return np.where(similarity > 0.5, np.float32(0.99), np.float32(0.01))
 
 
+SIZE = 64
+
+
 @dataclass
 class Plain:
-    """A base layer is its feature, as float32; every photo has the feature (1, 0)."""
+    """A base layer is its feature, as float32; every photo has the feature (1, 0, 0, ...)."""
 
     codec_id: str = "plain"
     calibration: Certain = field(default_factory=Certain)
 
     def raw_features(self, crops: Image) -> FloatArray:
-        return np.array([[1, 0]] * len(crops), np.float32)
+        return np.eye(1, SIZE, dtype=np.float32).repeat(len(crops), axis=0)
 
     def features(self, base: Sequence[bytes]) -> FloatArray:
-        return np.frombuffer(b"".join(base), np.float32).reshape(len(base), 2)
+        return np.frombuffer(b"".join(base), np.float32).reshape(len(base), SIZE)
+
+    def drawn_features(self, count: int) -> FloatArray:
+        return np.asarray(np.eye(SIZE, dtype=np.float32)[np.arange(count) % SIZE], np.float32)
 
 
 def _code(x: float, y: float) -> FaceCode:
-    return FaceCode("plain", np.array([x, y], np.float32).tobytes())
+    return FaceCode("plain", np.array([x, y] + [0] * (SIZE - 2), np.float32).tobytes())
 
 
 @pytest.fixture
@@ -154,7 +160,7 @@ def test_cameras_asked_about(site: Path) -> None:
 
 
 def test_a_match_has_its_gaps_too(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Plain, "raw_features", lambda self, crops: np.array([[0, 1]], np.float32))
+    monkeypatch.setattr(Plain, "raw_features", lambda self, crops: np.eye(2, SIZE, dtype=np.float32)[1:])
     said = _say(site, "search")
     assert said.startswith("Match: seen by X")
     assert "blind" not in said
