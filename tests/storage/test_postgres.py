@@ -318,11 +318,12 @@ def test_an_archive_of_the_first_revision_is_brought_up_to_date(
     with postgres.archive("template0") as url:
         monkeypatch.setattr("storage.upgrading.command.upgrade", lambda *_: None)
         with Archive.open(url, create=True) as first:
-            first.add_tracks(begin(first), [made_track(ordinal) for ordinal in range(3)])
-            layers = first.base_layers(CODEC)
+            tracks = [made_track(ordinal) for ordinal in range(3)]
+            first.add_tracks(begin(first), tracks)
         assert archive_condition(url).revision == FIRST_REVISION
         monkeypatch.undo()
         with Archive.open(url) as opened:
-            assert opened.base_layers(CODEC) == layers
+            expected = [face.code.base for track in tracks for face in track.faces]
+            assert list(opened.base_layers(CODEC).payloads) == expected
         held = archive_condition(url)
         assert held.revision == held.newest_revision
