@@ -112,6 +112,7 @@ def main() -> None:
         for writer in writers:
             writer.join()
         reader.terminate()
+        Archive.open(url).close()  # takes in SQLite's log
         with Archive.open(url) as archive:
             info = archive.info()
         took = sorted(answers.get() for _ in range(answers.qsize()))

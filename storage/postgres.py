@@ -30,6 +30,16 @@ VECTOR = "vector"
 WRITERS = 0x7374726561
 """The advisory lock of all who write."""
 
+_CONNECTION = {
+    "connect_timeout": CONNECT_SECONDS,
+    "client_encoding": "utf8",
+    # A server that vanished is noticed in a minute, not in hours.
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
 _FAILURES: dict[str, tuple[type[ArchiveError], str]] = {
     "53100": (
         ArchiveFull,
@@ -103,7 +113,7 @@ class PostgresDatabase:
         try:
             engine = create_engine(
                 self.url,
-                connect_args={"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8"},
+                connect_args=_CONNECTION,
                 pool_pre_ping=True,  # the server may have been started anew since
                 hide_parameters=True,  # no face ends up in a log
             )

@@ -120,6 +120,28 @@ def test_there_and_back_again_is_the_same(archive: Archive, url: str, target: st
         assert told(again) == told(archive)
 
 
+def test_what_hangs_on_tracks_and_faces_goes_with_them(archive: Archive, url: str, target: str) -> None:
+    fill(archive)
+    change(archive, "INSERT INTO holds SELECT key, 1, 'ann', 'evidence' FROM tracks WHERE ordinal = 50000")
+    change(
+        archive,
+        "INSERT INTO recodings (codec_key, weights, replaces, began_at) SELECT key, 'b', 'a', 1 FROM codecs LIMIT 1",
+    )
+    change(
+        archive,
+        "INSERT INTO recoded_layers (recoding_key, face_key, checksum, payload) "
+        "SELECT 1, key, checksum, payload FROM faces WHERE rank = 1",
+    )
+    copied = {part.name: part.rows for part in copy_archive(url, target, silent).tables}
+    assert (copied["holds"], copied["recodings"], copied["recoded_layers"]) == (2, 1, 10)
+    with Archive.open(target) as copy:
+        assert rows(
+            copy,
+            "holds JOIN tracks ON tracks.key = holds.track_key AND tracks.ordinal = 50000",
+            "recoded_layers r JOIN faces f ON f.key = r.face_key AND f.payload = r.payload",
+        ) == [2, 10]
+
+
 def test_an_archive_is_not_copied_over(url: str, fresh: Fresh) -> None:
     Archive.open(url, create=True).close()
     with (

@@ -33,7 +33,7 @@ def assert_whole(url: str, at_least: int, at_most: int) -> None:
 
 def test_an_ingest_killed_at_any_moment_can_be_completed(url: str) -> None:
     chance = random.Random(1)
-    tracks, most = 50, 0
+    tracks, most = 30, 0
     for _ in range(TIMES):
         writer = Started(ingest, url, "door", tracks)
         said = [writer.hear() for _ in range(chance.randrange(tracks))]

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, inspect, make_url, text
 from storage import Archive, Rules, Terms, archive_condition, database, partitions, require_sound
 from storage import postgres as module
 from storage.postgres import PostgresDatabase
+from storage.postgres_schema import FIRST_REVISION
 from storage.schema import Base
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, StreamprocError
 from streamproc.types import CodedTrack
@@ -309,3 +310,20 @@ def test_an_archive_that_another_program_keeps_locked(
         with pytest.raises(ArchiveError, match=r"has kept the archive .* locked"):
             archive.register_codec(CODEC, "default")
         assert archive.info().faces == 0, "readers go on"
+
+
+def test_an_archive_of_the_first_revision_is_brought_up_to_date(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.archive("template0") as url:
+        monkeypatch.setattr("storage.upgrading.command.upgrade", lambda *_: None)
+        with Archive.open(url, create=True) as first:
+            tracks = [made_track(ordinal) for ordinal in range(3)]
+            first.add_tracks(begin(first), tracks)
+        assert archive_condition(url).revision == FIRST_REVISION
+        monkeypatch.undo()
+        with Archive.open(url) as opened:
+            expected = [face.code.base for track in tracks for face in track.faces]
+            assert list(opened.base_layers(CODEC).payloads) == expected
+        held = archive_condition(url)
+        assert held.revision == held.newest_revision
