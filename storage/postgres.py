@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from storage import partitions
+from storage.schema import Base
 from streamproc.config import cache_dir
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, ArchiveUnreachable, MissingLibrary
 
@@ -194,7 +195,9 @@ class PostgresDatabase:
     def rewrite(self, engine: Engine) -> None:
         """Nothing; every table was written anew."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM FULL"))
+            named = ", ".join(table.name for table in Base.metadata.sorted_tables)
+            connection.execute(text(f"VACUUM (FULL, ANALYZE) {named}"))
+            connection.execute(text("VACUUM FULL pg_statistic"))  # samples of values, as they were before
             connection.execute(text("CHECKPOINT"))  # files of old tables are kept until then
 
     def file_bytes(self, connection: Connection) -> int:

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +42,12 @@ def layers(who: Sequence[int] = WHO) -> list[bytes]:
 def held_in(folder: Path, values: Sequence[bytes]) -> list[str]:
     """The files below the folder that hold one of the values, or 16 bytes in a row of one, found by Python itself."""
     parts = [value[k : k + 16] for value in values for k in range(0, len(value) - 15, 4 if len(value) < 30 else 16)]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [path.name for path in files if any(part in path.read_bytes() for part in parts)]
+    found = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a server's own come and go
+            data = path.read_bytes() if path.is_file() else b""
+            found += [path.name] if any(part in data for part in parts) else []
+    return found
 
 
 def filled(archive: Archive) -> str:
