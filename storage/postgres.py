@@ -4,7 +4,6 @@ Writers hold a shared advisory lock until their transaction ends, so that many a
 it writes holds it alone. A reader's transaction sees one state from its first question to its last.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,11 +159,9 @@ class PostgresDatabase:
         """The bytes given back: those of the oldest month of which nothing is left. Other free room is used again."""
         return partitions.drop_empty(engine)
 
-    def beside(self, what: str) -> Path:
-        """A name of the database's own in the cache folder, which is there."""
-        folder = cache_dir() / "archives"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{hashlib.sha256(str(self).encode()).hexdigest()[:16]}.{what}"
+    def beside(self, what: str, archive_id: str) -> Path:
+        """A place of the archive's own in the cache folder."""
+        return cache_dir() / what / archive_id
 
     def own_files(self, engine: Engine) -> list[Path]:
         """The database's, and the server's write-ahead log; none where this is another machine, or user."""

@@ -29,7 +29,9 @@ class Narrowed:
 
     def kept(self, seen: Seen) -> npt.NDArray[np.bool_]:
         """(N,): whether each face passes."""
-        return (seen.cameras == self.camera) & (seen.times >= self.since) & (seen.times < self.until)
+        passes: npt.NDArray[np.bool_] = seen.cameras == self.camera
+        passes &= (seen.times >= self.since) & (seen.times < self.until)
+        return passes
 
 
 class Engine(Protocol):

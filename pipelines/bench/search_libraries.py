@@ -18,14 +18,14 @@ WIDENED = 3_000
 class FaissEngine:
     """A faiss index. `selects`: it takes a filter while it searches."""
 
-    def __init__(self, folder: Path, index: Any, selects: bool = True, **parameters: Any) -> None:
+    def __init__(self, folder: Path, index: Any, selects: bool = True) -> None:
         import faiss
 
         self._faiss: Any = faiss
         self._path = folder / "faiss"
         self._index = index
         self._selects = selects
-        self._parameters = parameters
+        self._parts: tuple[Any, ...] = ()  # of which the index is made; it does not own them
         self._selector: Any = None
         self._allowed: npt.NDArray[np.bool_] | None = None
 
@@ -50,7 +50,8 @@ class FaissEngine:
         question = self.prepared(feature[None])
         if self._allowed is None or self._selects:
             _, found = self._index.search(question, top, params=self._settings(top))
-            return found[0] + 1
+            keys: Keys = found[0] + 1
+            return keys
         wide = min(WIDENED, len(self._allowed))
         _, found = self._index.search(question, wide, params=self._settings(wide))
         return passing(found[0] + 1, self._allowed, top)
@@ -61,6 +62,8 @@ class FaissEngine:
         self._selector = self._faiss.IDSelectorBitmap(bits)
 
     def reopen(self) -> None:
+        self._index = None  # ten million float32 do not fit twice
+        self._parts = ()
         self._index = self._faiss.read_index(str(self._path))
 
     def _settings(self, top: int) -> Any:
@@ -91,42 +94,35 @@ class FaissBytes(FaissEngine):
 
 
 class FaissFastScan(FaissEngine):
-    """4-bit product quantisation, 32 bytes a face, scanned in registers; the best 200 compared by every float32."""
+    """4-bit product quantisation, two numbers a code, scanned in registers; the best compared by every float32."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, length: int = LENGTH, refined: int = 200) -> None:
         import faiss
 
-        scanned = faiss.IndexPQFastScan(LENGTH, 64, 4, faiss.METRIC_INNER_PRODUCT)
-        self._kept = scanned, faiss.IndexFlatIP(LENGTH)
-        refined = faiss.IndexRefine(*self._kept)
-        refined.k_factor = 20
-        super().__init__(folder, refined, selects=False)
+        scanned = faiss.IndexPQFastScan(length, length // 2, 4, faiss.METRIC_INNER_PRODUCT)
+        parts = scanned, faiss.IndexFlatIP(length)
+        super().__init__(folder, faiss.IndexRefine(*parts), selects=False)
+        self._parts = parts
+        self._refined = refined
 
     def _settings(self, top: int) -> Any:
-        return self._faiss.IndexRefineSearchParameters(k_factor=20 if top < WIDENED else 1)
+        # Ten times as many faces lie closer together: more of them have to be compared.
+        wide = self._refined * max(1.0, self._index.ntotal / 1e6) ** 0.3
+        return self._faiss.IndexRefineSearchParameters(k_factor=max(1, round(wide / top)))
 
 
-class FaissSigns(FaissEngine):
-    """RaBitQ's signs of the 64 live dimensions, scanned in registers; the best compared by one byte a dimension: the
-    library's own way to what the project's index does."""
+class FaissLiveScan(FaissFastScan):
+    """The same over the 64 dimensions in which features live, which only the project's index finds out: half as long
+    codes."""
 
     def __init__(self, folder: Path) -> None:
-        import faiss
-
-        metric = faiss.METRIC_INNER_PRODUCT
-        scanned = faiss.IndexRaBitQFastScan(64, metric)
-        self._kept = scanned, faiss.IndexScalarQuantizer(64, faiss.ScalarQuantizer.QT_8bit, metric)
+        super().__init__(folder, 64, 500)
         self._basis: FloatArray | None = None
-        super().__init__(folder, faiss.IndexRefine(*self._kept), selects=False)
 
     def prepared(self, features: FloatArray) -> FloatArray:
         if self._basis is None:
             self._basis = live_basis(features[:10_000])
         return np.ascontiguousarray(features @ self._basis.T)
-
-    def _settings(self, top: int) -> Any:
-        wide = max(WIDENED, self._index.ntotal // 500)
-        return self._faiss.IndexRefineSearchParameters(k_factor=max(1, wide // top))
 
 
 class FaissGraph(FaissEngine):

@@ -219,7 +219,7 @@ def search(
 def _searched(rows: "list[SearchRow]") -> Table:
     """The rows."""
     table = Table("engine")
-    for name in ("faces", "filter", "build s", "open s", "bytes", "p50 ms", "p99 ms", "recall@10"):
+    for name in ("faces", "filter", "build s", "open s", "bytes", "filter ms", "p50 ms", "p99 ms", "recall@10"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
@@ -229,6 +229,7 @@ def _searched(rows: "list[SearchRow]") -> Table:
             f"{row.build_s:,.1f}",
             "" if row.open_s is None else f"{row.open_s:.2f}",
             f"{row.bytes_per_face:,.0f}",
+            f"{row.narrow_ms:.2f}",
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
             f"{row.recall_at_10:.3f}",

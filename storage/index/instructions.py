@@ -73,10 +73,42 @@ def _fetch(_context: Any, rows: Any, _row: Any) -> tuple[Signature, Any]:
     return types.void(rows, types.int64), generate
 
 
+def _product(_context: Any, _question: Any, _first: Any, _row: Any, _number: Any, _signs: Any) -> tuple[Signature, Any]:
+    def generate(target: Any, builder: ir.IRBuilder, signature: Signature, arguments: Any) -> ir.Value:
+        question, first, rows, row, signs = arguments
+        byte, real = ir.IntType(8), ir.FloatType()
+        bytes_, reals = ir.VectorType(byte, WORD), ir.VectorType(real, WORD)
+        table = target.make_array(signature.args[2])(target, builder, rows)
+        place = builder.add(builder.mul(row, builder.extract_value(table.strides, 0)), first)
+        start = builder.bitcast(builder.gep(table.data, [place]), bytes_.as_pointer())
+        sizes = builder.uitofp(builder.load(start, align=1), reals)
+        sizes = builder.fadd(sizes, reals([0.5] * WORD))
+        whole = target.make_array(signature.args[0])(target, builder, question)
+        asked = builder.load(builder.bitcast(builder.gep(whole.data, [first]), reals.as_pointer()), align=4)
+        negative = builder.bitcast(signs, ir.VectorType(ir.IntType(1), WORD))
+        signed = builder.select(negative, builder.fneg(asked), asked)
+        kind = ir.FunctionType(real, [real, reals])
+        add = builder.module.declare_intrinsic(f"llvm.vector.reduce.fadd.v{WORD}f32", (), kind)
+        sums = [
+            builder.call(add, [real(0.0), builder.fmul(factor, sizes)], fastmath=("reassoc", "nsz", "contract"))
+            for factor in (signed, sizes)
+        ]
+        return target.make_tuple(builder, signature.return_type, sums)
+
+    pair = cast(Any, types).Tuple((types.float32, types.float32))
+    return pair(_question, types.int64, _row, types.int64, types.uint64), generate
+
+
 set_bits = cast(Callable[[np.uint64], np.uint64], intrinsic(_set_bits))
 """How many bits of a word are set."""
 lowest_bit = cast(Callable[[np.uint64], int], intrinsic(_lowest_bit))
 """The number of the lowest set bit of a word, of which there is one."""
+signed_product = cast(
+    Callable[[npt.NDArray[np.float32], int, npt.NDArray[np.uint8], int, np.uint64], tuple[float, float]],
+    intrinsic(_product),
+)
+"""(question times numbers, numbers squared), summed over the 64 numbers that rows[row] holds from the first on: each is
+a byte and 1/2, negative where its bit of the signs is set."""
 below = cast(Callable[[Shorts, int, np.uint16], np.uint64], intrinsic(_below))
 """A bit for each of 64 numbers from the first on: whether it is below the bound."""
 fetch = cast(Callable[[npt.NDArray[Any], int], None], intrinsic(_fetch))

@@ -1,8 +1,7 @@
 """The compiled loops of the index: what becomes of a vector, and the scan that finds the nearest.
 
-A vector's coordinate x is kept in nine bits: v = floor(x / scale) in -256..255 stands for (v + 1/2) scale. The sign of
-v is a bit of the row's code, the low eight bits a byte of its own, so that v = byte - 256 where the sign bit is set.
-The signs alone, 64 to a word, are what a scan reads of every row.
+A vector's coordinate is kept in nine bits: its sign is a bit of the row's code, its size a byte m that stands for
+(m + 1/2) times a unit that makes the row's norm 1. The signs alone, 64 to a word, are what a scan reads of every row.
 """
 
 from typing import Final
@@ -10,16 +9,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from storage.index.instructions import WORD, Shorts, below, compiled, fetch, lowest_bit, set_bits
+from storage.index.instructions import WORD, Shorts, below, compiled, fetch, lowest_bit, set_bits, signed_product
 
 PLANES: Final = 3
 """Bits in which a scan knows how much a coordinate of the question weighs."""
 STRIDE: Final = 1024
 """Rows whose penalties are counted at a time: they stay in the nearest cache."""
+FIRST: Final = 64
+"""Of the first ones, of which all are compared, fewer are taken."""
+
+UNSEEN: Final = np.float32(-2)
+"""The similarity of what is no face."""
 
 _ONE: Final = np.uint64(1)
 _TWO: Final = np.uint64(2)
-_BYTE: Final = np.uint64(255)
 _FAR: Final = np.uint16(65535)
 
 Words = npt.NDArray[np.uint64]
@@ -29,36 +32,28 @@ Longs = npt.NDArray[np.int64]
 
 
 @compiled
-def quantise(coordinates: Floats, codes: Words, vectors: Bytes, scales: Floats) -> None:
-    """Nothing; rows (N, D) become codes (D / 64, N), vectors (N, D) and scales (N,), in place."""
+def quantise(coordinates: Floats, codes: Words, vectors: Bytes) -> None:
+    """Nothing; rows (N, D) become codes (D / 64, N) and vectors (N, D), in place."""
     for row in range(coordinates.shape[0]):
         largest = np.float32(0)
         for d in range(coordinates.shape[1]):
             largest = max(largest, abs(coordinates[row, d]))
-        step = max(largest, np.float32(1e-30)) / np.float32(255.5)
-        square, along = 0.0, 0.0
+        steps = np.float32(256) / max(largest, np.float32(1e-30))
         for word in range(codes.shape[0]):
             signs = np.uint64(0)
             for bit in range(WORD):
-                d = word * WORD + bit
-                value = int(np.floor(coordinates[row, d] / step))
-                value = min(max(value, -256), 255)
-                vectors[row, d] = value & 255
-                if value < 0:
+                coordinate = coordinates[row, word * WORD + bit]
+                vectors[row, word * WORD + bit] = min(int(abs(coordinate) * steps), 255)
+                if coordinate < 0:
                     signs |= _ONE << np.uint64(bit)
-                square += coordinates[row, d] * coordinates[row, d]
-                along += coordinates[row, d] * (value + 0.5)
             codes[word, row] = signs
-        # RaBitQ's scale: what the row has of its own direction is exact, and so is most of a near one's similarity.
-        scales[row] = square / along if along > 0 else 0.0
 
 
 @compiled
-def weigh(coordinates: Floats, signs: Words, planes: Words, table: Floats) -> tuple[float, int]:
+def weigh(coordinates: Floats, signs: Words, planes: Words) -> tuple[float, int]:
     """(the unit in which the question's coordinates (D,) are weighed, the sum of their weights of `PLANES` bits).
 
-    In place: their signs (D / 64,), the bits of their weights (D / 64, PLANES), and by eight coordinates and their
-    signs in a row, table (D / 8, 256), what these add to the product beyond that of the low bytes."""
+    In place: their signs (D / 64,) and the bits of their weights (D / 64, PLANES)."""
     largest = np.float32(0)
     for d in range(coordinates.shape[0]):
         largest = max(largest, abs(coordinates[d]))
@@ -74,27 +69,18 @@ def weigh(coordinates: Floats, signs: Words, planes: Words, table: Floats) -> tu
             signs[word] |= _ONE << bit
         for plane in range(PLANES):
             planes[word, plane] |= np.uint64((weight >> plane) & 1) << bit
-    for part in range(table.shape[0]):
-        for byte in range(table.shape[1]):
-            added = np.float32(0)
-            for number in range(8):
-                factor = np.float32(0.5) - np.float32(256) * np.float32((byte >> number) & 1)
-                added += coordinates[8 * part + number] * factor
-            table[part, byte] = added
     return float(unit), total
 
 
 @compiled
-def _product(question: Floats, table: Floats, codes: Words, vectors: Bytes, row: int) -> float:
-    """The sum over d of question[d] (v[d] + 1/2)."""
-    total = np.float32(0)
-    for d in range(vectors.shape[1]):
-        total += question[d] * np.float32(vectors[row, d])
+def _similarity(question: Floats, codes: Words, vectors: Bytes, row: int) -> float:
+    """The row's product with the question, as if the row's norm were 1."""
+    product, square = np.float32(0), np.float32(0)
     for word in range(codes.shape[0]):
-        signs = codes[word, row]
-        for part in range(8):
-            total += table[8 * word + part, (signs >> np.uint64(8 * part)) & _BYTE]
-    return float(total)
+        some, more = signed_product(question, word * WORD, vectors, row, codes[word, row])
+        product += some
+        square += more
+    return float(product / np.sqrt(square))
 
 
 @compiled
@@ -133,11 +119,12 @@ def _count_penalties(codes: Words, first: int, last: int, signs: Words, planes: 
 def _bound(least: float, promise: Floats) -> np.uint16:
     """The penalties below this one let a row be more similar than `least`, perhaps."""
     doubt = promise[2] * np.sqrt(max(np.float32(0), np.float32(1) - least * least))
-    return np.uint16(max(np.floor((promise[0] + doubt - least) / promise[1]) + np.float32(1), np.float32(0)))
+    bound = np.floor((promise[0] + doubt - least) / promise[1]) + np.float32(1)
+    return np.uint16(min(max(bound, np.float32(0)), np.float32(_FAR)))
 
 
 @compiled
-def _near(penalties: Shorts, bound: np.uint16, first: int, vectors: Bytes, scales: Floats, near: Longs) -> int:
+def _near(penalties: Shorts, bound: np.uint16, first: int, vectors: Bytes, near: Longs) -> int:
     """How many penalties are below the bound; their rows, counted from `first`, stand in `near` and are on their way
     from memory, which is slower than all that is done with them."""
     found = 0
@@ -146,7 +133,6 @@ def _near(penalties: Shorts, bound: np.uint16, first: int, vectors: Bytes, scale
         while passing != 0:
             row = first + start + lowest_bit(passing)
             fetch(vectors, row)
-            fetch(scales, row)
             near[found] = row
             found += 1
             passing &= passing - _ONE
@@ -157,13 +143,11 @@ def _near(penalties: Shorts, bound: np.uint16, first: int, vectors: Bytes, scale
 def scan(
     codes: Words,
     vectors: Bytes,
-    scales: Floats,
     removed: Bytes,
     first: int,
     last: int,
     signs: Words,
     planes: Words,
-    table: Floats,
     question: Floats,
     promise: Floats,
     bar: Floats,
@@ -180,19 +164,22 @@ def scan(
     """
     penalties = np.empty(STRIDE, np.uint16)
     near = np.empty(STRIDE, np.int64)
-    compared = 0
-    for start in range(first, last, STRIDE):
-        _count_penalties(codes, start, min(start + STRIDE, last), signs, planes, penalties)
-        bar[0] = max(bar[0], similarities[0])
-        found = _near(penalties, _bound(bar[0], promise), start, vectors, scales, near)
+    start, found, compared = first, 0, 0
+    size = STRIDE if bar[0] > UNSEEN else FIRST
+    while start < last or found > 0:
+        # The rows before are compared while these are counted: so long it takes until their memory is there.
+        end = min(start + size, last)
+        _count_penalties(codes, start, end, signs, planes, penalties)
         for row in near[:found]:
             if removed.shape[0] > 0 and (removed[row >> 3] >> (row & 7)) & 1:
                 continue
             compared += 1
-            similarity = _product(question, table, codes, vectors, row) * scales[row]
+            similarity = _similarity(question, codes, vectors, row)
             if similarity > similarities[0]:
                 _replace_least(similarities, places, similarity, (segment << 32) | row)
-    bar[0] = max(bar[0], similarities[0])
+        bar[0] = max(bar[0], similarities[0])
+        found = _near(penalties, _bound(bar[0], promise), start, vectors, near)
+        start, size = end, min(2 * size, STRIDE)
     return compared
 
 

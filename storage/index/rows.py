@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.index.instructions import WORD
-from storage.index.kernels import Bytes, Floats, Longs, Words, quantise
+from storage.index.kernels import Bytes, Longs, Words, quantise
 from streamproc.types import FloatArray
 
 INSIDE = 0.5
@@ -15,8 +15,8 @@ INSIDE = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """N faces: keys, tracks and times (N,) int64, cameras (N,) int32; signs (D / 64, N), low bytes (N, D) and scales
-    (N,) of their coordinates, as `kernels` says."""
+    """N faces: keys, tracks and times (N,) int64, cameras (N,) int32; signs (D / 64, N) and sizes (N, D) of
+    their coordinates, as `kernels` says."""
 
     keys: Longs
     tracks: Longs
@@ -24,7 +24,6 @@ class Rows:
     times: Longs
     codes: Words
     vectors: Bytes
-    scales: Floats
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -38,7 +37,6 @@ class Rows:
             self.times[which],
             np.ascontiguousarray(self.codes[:, which]),
             self.vectors[which],
-            self.scales[which],
         )
 
 
@@ -55,7 +53,6 @@ def together(parts: list[Rows]) -> Rows:
         times[order],
         np.concatenate([part.codes for part in parts], axis=1)[:, order],
         np.concatenate([part.vectors for part in parts])[order],
-        np.concatenate([part.scales for part in parts])[order],
     )
 
 
@@ -85,8 +82,7 @@ def packed(
     coordinates /= lengths[:, None]
     codes = np.empty((dimensions // WORD, count), np.uint64)
     vectors = np.empty((count, dimensions), np.uint8)
-    scales = np.empty(count, np.float32)
-    quantise(coordinates, codes, vectors, scales)
+    quantise(coordinates, codes, vectors)
     return Rows(
         np.array(keys, np.int64),
         np.array(tracks, np.int64),
@@ -94,5 +90,4 @@ def packed(
         np.array(times, np.int64),
         codes,
         vectors,
-        scales,
     )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.index.instructions import WORD
-from storage.index.kernels import Bytes, Floats, Longs, Words, kept_rows
+from storage.index.kernels import Bytes, Longs, Words, kept_rows
 from storage.index.rows import Rows
 from streamproc.errors import IndexDamaged
 
@@ -24,6 +24,8 @@ HEAD = struct.Struct("<8sIIIIqqqq")
 ALIGNED = 64
 WIDEST = 2**32
 """Keys of one segment, and tracks, lie closer together than this: they take four bytes each."""
+
+EARLIEST, LATEST = -(2**63), 2**63 - 1
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -53,7 +55,6 @@ class Segment:
     starts: Longs
     codes: Words
     vectors: Bytes
-    scales: Floats
     times: Longs
     keys: npt.NDArray[np.uint32]
     tracks: npt.NDArray[np.uint32]
@@ -81,7 +82,7 @@ class Segment:
         cameras = np.repeat(self.cameras, np.diff(self.starts))
         keys = self.keys.astype(np.int64) + self.key_span[0]
         tracks = self.tracks.astype(np.int64) + self.track_span[0]
-        every = Rows(keys, tracks, cameras, self.times, self.codes, self.vectors, self.scales)
+        every = Rows(keys, tracks, cameras, self.times, self.codes, self.vectors)
         return every.taken(~self.is_removed()) if len(self.removed) else every
 
     def is_removed(self) -> npt.NDArray[np.bool_]:
@@ -95,15 +96,14 @@ class Segment:
         time < until."""
         if not cameras and since is None and until is None:
             return np.array([[0, len(self)]])
-        least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
         ranges = np.empty((len(self.cameras), 2), np.int64)
         kept = kept_rows(
             self.times,
             self.cameras,
             self.starts,
             np.array(cameras, np.int32),
-            least if since is None else since,
-            most if until is None else until,
+            EARLIEST if since is None else since,
+            LATEST if until is None else until,
             ranges,
         )
         return ranges[:kept]
@@ -121,7 +121,6 @@ def write_segment(folder: Path, name: str, rows: Rows) -> Segment:
         starts,
         rows.codes,
         rows.vectors,
-        rows.scales,
         rows.times,
         (rows.keys - key_span[0]).astype(np.uint32),
         (rows.tracks - track_span[0]).astype(np.uint32),
@@ -166,7 +165,6 @@ def read_segment(folder: Path, mark: FileMark, trusted: bool = False) -> Segment
         starts=column(np.int64, cameras + 1),
         codes=column(np.uint64, dimensions // WORD, rows),
         vectors=column(np.uint8, rows, dimensions),
-        scales=column(np.float32, rows),
         times=column(np.int64, rows),
         keys=column(np.uint32, rows),
         tracks=column(np.uint32, rows),

@@ -6,6 +6,7 @@ An index is a folder. Faces lie in segments, files that never change (`segment.p
 
 import fcntl
 import io
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -258,7 +259,7 @@ def _free_number(folder: Path) -> int:
 def _version(folder: Path) -> tuple[int, int]:
     """What tells one manifest from the next; (0, 0) where there is none."""
     try:
-        status = (folder / NAME).stat()
+        status = os.stat(f"{folder}/{NAME}")
     except FileNotFoundError:
         return 0, 0
     return status.st_ino, status.st_mtime_ns

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_faces import DIRECTIONS, Faces, another_look, made_faces
 
-from storage.index import VectorIndex, live_basis
+from storage.index import VectorIndex, live_basis, question
 from streamproc.errors import ArchiveError, ArchiveNotFound
 
 MANY = 10_000
@@ -93,7 +93,13 @@ def test_any_history_is_searched_as_by_brute_force(
 
 
 @pytest.mark.parametrize("dimensions", [64, 128])
-def test_the_nearest_are_found_though_few_are_compared(tmp_path: Path, dimensions: int) -> None:
+def test_the_nearest_are_found_though_few_are_compared(
+    tmp_path: Path, dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where several threads share the rows."""
+    monkeypatch.setattr(question, "SHARE", 10_000)
+    monkeypatch.setattr(question, "ALONE", 20_000)
+    monkeypatch.setattr(question, "cores", lambda: 2)
     live = DIRECTIONS if dimensions == 64 else np.eye(128, dtype=np.float32)
     faces = made_faces(150_000, 3, live=live)
     with VectorIndex.create(tmp_path, live_basis(faces.features[:2000])) as index:
@@ -102,11 +108,9 @@ def test_the_nearest_are_found_though_few_are_compared(tmp_path: Path, dimension
             index.flush(str(start))
         found, compared = 0, 0
         for number in range(100):
-            question = another_look(faces.features[1499 * number], number)
-            hits = index.search(question)
-            found += len(
-                set(hits.keys.tolist()) & set(faces.keys[np.argsort(-(faces.features @ question))[:10]].tolist())
-            )
+            asked = another_look(faces.features[1499 * number], number)
+            hits = index.search(asked)
+            found += len(set(hits.keys.tolist()) & set(faces.keys[np.argsort(-(faces.features @ asked))[:10]].tolist()))
             compared += hits.compared
     assert found >= 980
     assert compared < 0.1 * 150_000 * 100
@@ -144,6 +148,18 @@ def test_keys_and_tracks_may_lie_far_apart(tmp_path: Path) -> None:
     order = np.argsort(hits.keys)
     assert np.array_equal(hits.keys[order], np.delete(keys, np.s_[::3]))
     assert np.array_equal(hits.tracks[order], np.delete(tracks, np.s_[::3]))
+
+
+def test_a_question_may_lie_where_no_face_does(tmp_path: Path) -> None:
+    faces = made_faces(3000, 12)
+    outside = np.linalg.svd(DIRECTIONS)[2][-1]  # orthogonal to all that faces live in
+    with VectorIndex.create(tmp_path, DIRECTIONS) as index:
+        index.add(*faces.columns())
+        index.flush("")
+        for question in (outside, np.zeros_like(outside)):
+            hits = index.search(question)
+            assert len(hits.keys) == 10
+            np.testing.assert_allclose(hits.similarities, 0, atol=1e-5)
 
 
 def test_an_added_face_may_be_removed_before_it_is_flushed(tmp_path: Path) -> None:
