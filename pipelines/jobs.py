@@ -40,6 +40,7 @@ class Due(StrEnum):
     CHECK = "known-face check"
     STATISTICS = "statistics"
     CLEARANCE = "clearing up"
+    ROOM = "looking for room"
 
 
 class Jobs:
@@ -72,6 +73,7 @@ class Jobs:
         self._set(Due.CHECK, _every(settings.check))
         self._set(Due.STATISTICS, _every(settings.statistics))
         self._set(Due.CLEARANCE, CronTrigger(hour=CLEARANCE_HOUR, timezone=zone))
+        self._set(Due.ROOM, every_minute())
 
     def taken(self) -> list[Due]:
         """What has become due since the last time, each once."""

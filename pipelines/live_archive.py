@@ -1,18 +1,18 @@
 """The service's archive stage: the one process that writes."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.clearing import Clearing
 from pipelines.links import UNDER_WAY, Door, Inlet
 from pipelines.messages import (
     ArchiveState,
     ClearAsked,
-    Cleared,
     GapNews,
     HiddenForgotten,
     ResumedNews,
+    RoomAsked,
     Session,
     SessionCoded,
     SessionEnded,
@@ -22,12 +22,14 @@ from pipelines.messages import (
 from pipelines.site import CHECK_CAMERA
 from pipelines.tallies import Tally
 from pipelines.worker import BEAT_SECONDS, Control
-from storage import Archive, Removed, TrackAdded
-from streamproc.errors import ArchiveError, ArchiveFull, ArchiveUnreachable
+from storage import Archive, TrackAdded
+from streamproc.errors import ArchiveFull, ArchiveUnreachable, UnknownRecord
 from streamproc.types import Clock
 
 RETRY = 1.0
 """Seconds between two attempts at a full disk, or at a server that is away."""
+CLEARING_SECONDS = 0.05
+"""How long it waits for messages between two steps of clearing up."""
 
 
 def run_archive(control: Control, door: Path, archive_url: str) -> None:
@@ -35,15 +37,15 @@ def run_archive(control: Control, door: Path, archive_url: str) -> None:
     control.stoppable()
     inlet = Inlet(Door(door))
     with Archive.open(archive_url) as archive:
-        recorder = Recorder(archive, control)
+        recorder, clearing = Recorder(archive, control), False
         while not control.stopping.is_set():
             recorder.beat(0)
-            letters = inlet.letters(UNDER_WAY, BEAT_SECONDS)
+            letters = inlet.letters(UNDER_WAY, CLEARING_SECONDS if clearing else BEAT_SECONDS)
             for position, letter in enumerate(letters):
                 recorder.beat(len(letters) - position)
                 if recorder.took(letter.message):
                     letter.safe()
-            recorder.clear_some()
+            clearing = recorder.clear_some()
 
 
 class Recorder:
@@ -56,8 +58,7 @@ class Recorder:
         self._sources: dict[tuple[Session, str], tuple[str, Clock | None]] = {}
         """The archive's names of the sessions under way, by what they are coded with, and what told their times."""
         self._well = True
-        self._clearing: Iterator[Removed] | None = None
-        self._cleared = Removed()
+        self._clearing = Clearing(archive, control.send)
 
     def beat(self, waiting: int) -> None:
         """Nothing; a sign of life, while so many messages wait to be written."""
@@ -73,7 +74,9 @@ class Recorder:
                     self._write(message)
             except (ArchiveFull, ArchiveUnreachable) as error:
                 self._tell(False, str(error))
-                if self._control.stopping.wait(RETRY):
+                if isinstance(error, ArchiveFull) and self._clearing.make_way(datetime.now(UTC)):
+                    self._sources.clear()
+                elif self._control.stopping.wait(RETRY):
                     return False
                 self.beat(self._waiting)
             else:
@@ -112,8 +115,12 @@ class Recorder:
     def _write(self, message: object) -> None:
         match message:
             case SessionCoded(session, codec_id, profile, track):
-                source, began = self._source(session, codec_id, profile), time.monotonic()
-                added = self._archive.add_track(source, track)
+                began = time.monotonic()
+                try:
+                    added = self._archive.add_track(self._source(session, codec_id, profile), track)
+                except UnknownRecord:  # somebody else cleared up
+                    self._sources.clear()
+                    added = self._archive.add_track(self._source(session, codec_id, profile), track)
                 self._tally.written(time.monotonic() - began)
                 self._tell_of(session.camera, added)
             case SessionEnded(session, result):
@@ -131,30 +138,14 @@ class Recorder:
             case HiddenForgotten(camera, before):
                 self._archive.forget_hidden(camera, before)
                 self._sources.clear()  # one under way may have been among them: it is begun again
-            case ClearAsked(pictures_before, faces_before):
-                self._clearing, self._cleared = self._archive.clear(pictures_before, faces_before), Removed()
+            case ClearAsked(rules, at):
+                self._clearing.ask(rules, at)
+            case RoomAsked(at):
+                self._clearing.look(at)
 
-    def clear_some(self) -> None:
-        """Nothing; a step of the clearance that was asked for is done, if there is one left."""
-        if self._clearing is None:
-            return
-        try:
-            step = next(self._clearing, None)
-        except ArchiveError as error:
-            self._end_clearing(f"Clearing up stopped: {error}")
-            return
-        if step is not None:
-            self._cleared += step
-        elif self._cleared == Removed():
-            self._clearing = None
-        else:
-            removed = self._cleared
-            self._end_clearing(
-                f"Cleared up: {removed.tracks} tracks of {removed.faces} faces and {removed.pictures} pictures were "
-                f"over their time; the archive uses their {removed.bytes / 2**20:.1f} MiB again."
-            )
-
-    def _end_clearing(self, sentence: str) -> None:
-        self._clearing = None
-        self._sources.clear()  # sessions without tracks went as well
-        self._control.send(Cleared(sentence))
+    def clear_some(self) -> bool:
+        """Whether there was something to clear up, and a step of it is done."""
+        done = self._clearing.turn()
+        if done:
+            self._sources.clear()  # sessions without tracks go as well
+        return done

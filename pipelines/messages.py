@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from streamproc.media.hours import ALWAYS, Hours
 from streamproc.types import Clock, CodedTrack, FrameTime, GapReason, Polygon, SourceResult, Track, Transport
+
+if TYPE_CHECKING:  # who only hands pictures on needs no database
+    from storage import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +222,17 @@ class HiddenForgotten:
 
 @dataclass(frozen=True, slots=True)
 class ClearAsked:
-    """Pictures of faces seen before the one time and tracks that ended before the other shall go; None: none."""
+    """What is over its time at `at`, or too much, by these rules shall go; they count from now on."""
 
-    pictures_before: datetime | None
-    faces_before: datetime | None
+    rules: "Rules"
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RoomAsked:
+    """It shall be looked whether there is too much at `at`, by the rules that count."""
+
+    at: datetime
 
 
 Downstream: TypeAlias = Opened | TrackFound | CodecReady | TrackCoded | Ended
@@ -298,8 +308,18 @@ class TrackArchived:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What a clearance came to, in a sentence; nothing is said of one that found nothing."""
+    """What a clearance came to, in a sentence, and whether it did what it was to do; nothing is said of one that had
+    nothing to do."""
 
+    detail: str
+    well: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiskState:
+    """Whether less of the archive's disk is free than is to be, in a sentence."""
+
+    low: bool
     detail: str
 
 

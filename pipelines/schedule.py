@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pipelines.checking import KnownFaceCheck
 from pipelines.children import Child
 from pipelines.events import Event, Level, Log
 from pipelines.jobs import Due, Jobs
-from pipelines.messages import ClearAsked, HiddenForgotten
+from pipelines.messages import ClearAsked, HiddenForgotten, RoomAsked
+from pipelines.retaining import rules
 from pipelines.site import CHECK_CAMERA, local_zone
 from pipelines.statistics import Seen, Statistics
-from streamproc.config import RetentionSettings, Settings
+from streamproc.config import Settings
 from streamproc.errors import StreamprocError
 
 
@@ -22,7 +23,7 @@ class Schedule:
         self,
         settings: Settings,
         log: Log,
-        tell: Callable[[ClearAsked | HiddenForgotten], None],
+        tell: Callable[[ClearAsked | RoomAsked | HiddenForgotten], None],
         keep_hours: Callable[[], None],
         start_check: Callable[[], Child],
     ) -> None:
@@ -53,8 +54,8 @@ class Schedule:
         self._do(Due.HOURS)
         if before.service.check is None:
             self._do(Due.CHECK)
-        if before.retention != settings.retention:
-            self._do(Due.CLEARANCE)
+        if (kept := rules(settings)) != rules(before):
+            self._tell(ClearAsked(kept, datetime.now(UTC)))
 
     def turn(self, cameras: list[Seen], up: bool) -> None:
         """Nothing; what is due is done. `up`: all stages are there."""
@@ -93,12 +94,8 @@ class Schedule:
                 for event in self._statistics.events():
                     self._log(event)
             case Due.CLEARANCE:
-                if (asked := _clearance(self._settings.retention, datetime.now(UTC))) is not None:
-                    self._tell(asked)
-
-
-def _clearance(settings: RetentionSettings, now: datetime) -> ClearAsked | None:
-    days = (settings.enhancement_days, settings.faces_days)
-    if days == (None, None):
-        return None
-    return ClearAsked(*(None if count is None else now - timedelta(days=count) for count in days))
+                if (kept := rules(self._settings)).any:
+                    self._tell(ClearAsked(kept, datetime.now(UTC)))
+            case Due.ROOM:
+                if self._settings.retention.bytes is not None or self._settings.retention.free is not None:
+                    self._tell(RoomAsked(datetime.now(UTC)))

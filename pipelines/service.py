@@ -22,6 +22,7 @@ from pipelines.messages import (
     CameraJob,
     CameraState,
     Cleared,
+    DiskState,
     GapNews,
     Noticed,
     ResumedNews,
@@ -241,8 +242,13 @@ class Service:
                     self._log(Event("overload", news, Level.WARNING, stage="detect"))
             case TrackArchived(name, faces, new, newest) if name in self.cameras:
                 self.cameras[name].gained(faces, new, newest)
-            case Cleared(detail):
-                self._log(Event("cleared", detail))
+            case Cleared(detail, well):
+                self._log(Event("cleared", detail, Level.INFO if well else Level.WARNING))
+            case DiskState(low, detail):
+                if low:
+                    self._log(Event("disk_low", detail, Level.WARNING, stage="archive"))
+                else:
+                    self._log(Event("disk_well", "The archive's disk has room again.", stage="archive"))
             case ArchiveState():
                 self.archive = message
                 if message.well:

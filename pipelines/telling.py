@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipelines.links import Post
-from pipelines.messages import ClearAsked, GapNews, HiddenForgotten, ResumedNews, WatchedNews
+from pipelines.messages import ClearAsked, GapNews, HiddenForgotten, ResumedNews, RoomAsked, WatchedNews
 
-News: TypeAlias = ResumedNews | GapNews | WatchedNews | HiddenForgotten | ClearAsked
+News: TypeAlias = ResumedNews | GapNews | WatchedNews | HiddenForgotten | ClearAsked | RoomAsked
 
 
 class Ledger:

@@ -6,7 +6,7 @@ source's `generation`; its tracks replace those of the same id; and when it fini
 goes, in the same transaction that marks the source complete. Until then all that was archived once stays readable.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,12 @@ from storage import feed, ledger, reading, retention, writing
 from storage.databases import Database
 from storage.erasure import Erasing
 from storage.feed import FaceChanges, FeedPosition
+from storage.holds import Holds
 from storage.identities import Identities
 from storage.opening import open_archive
-from storage.records import ArchiveInfo, Removed, SourceEntry, TrackAdded, TrackRecord
+from storage.records import ArchiveInfo, ArchiveRoom, ClearedStep, Removed, SourceEntry, TrackAdded, TrackRecord
+from storage.reserve import Reserve
+from storage.rules import Exempt, Rules
 from storage.watches import Watches
 from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
 
@@ -132,14 +135,33 @@ class Archive:
 
     # Clearing up
 
-    def clear(self, pictures_before: datetime | None, faces_before: datetime | None) -> Iterator[Removed]:
-        """What each step removed: enhancement layers of faces seen before the one time, tracks that ended before the
-        other, with all that belongs to them; None: nothing of the kind.
+    def clear(
+        self, rules: Rules, now: datetime, exempt: Callable[[], Exempt] = Exempt, *, dry: bool = False
+    ) -> Iterator[ClearedStep | None]:
+        """What each step removed of a camera; None where it found nothing; a `dry` one removes nothing and tells it.
 
-        A step is one small transaction, so that others can write between two. Whoever is killed between them begins
-        again. Search needs none of the pictures. The room is used again; `shrink` gives it back.
+        Tracks and pictures that are over their time at `now` go, then the oldest pictures and at last the oldest tracks
+        while there is too much. What is held, what a watch saw, and what `exempt` tells at each step stays. A step is
+        one small transaction, so that others can write between two. Whoever is killed between them begins again. Search
+        needs none of the pictures. The room is used again; `shrink` gives it back. ArchiveFull where the disk has no
+        room even for a step of one track.
         """
-        return retention.clear(self._writing, pictures_before, faces_before)
+        return retention.Clearing(self._writing, self._reading, self.room, rules, now, exempt, dry).steps()
+
+    def room(self) -> ArchiveRoom:
+        """How much room the archive takes, and how much there is."""
+        with self._reading() as connection:
+            return self._database.room(connection)
+
+    @property
+    def reserve(self) -> Reserve:
+        """Room that can be kept for a full disk."""
+        return Reserve(None if self.file is None else self.file.resolve())
+
+    def take_in_log(self) -> None:
+        """Nothing; room that is taken up only until the next time that nobody writes is free. ArchiveFull."""
+        with self._database.explained():
+            self._database.take_in_log(self._engine)
 
     def shrink(self, most: int) -> int:
         """The bytes of free room that the file gives back, `most` at most, of this order; 0: there is none.
@@ -217,6 +239,13 @@ class Archive:
         """
         with self._writing() as connection:
             return ledger.resume(connection, camera, at)
+
+    # What stays
+
+    @property
+    def holds(self) -> Holds:
+        """Tracks that a user holds."""
+        return Holds(self._writing, self._reading)
 
     # Who is who
 

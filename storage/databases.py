@@ -10,6 +10,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
+from storage.records import ArchiveRoom
 from streamproc.errors import ArchiveError
 
 
@@ -59,6 +60,12 @@ class Database(Protocol):
 
     def shrink(self, engine: Engine, most: int) -> int:
         """The bytes of free room given back, `most` at most, of this order; 0: there is none."""
+
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing; room that is taken up only until the next time that nobody writes is free."""
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """How much room the archive takes, and how much there is."""
 
     def file_bytes(self, connection: Connection) -> int:
         """Bytes on disk."""

@@ -55,6 +55,7 @@ class ErasureReport:
     faces: int
     pictures: int
     sightings: int
+    holds: int
     watches: int
     identities: int
     acts: int

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from storage import partitions
+from storage.records import ArchiveRoom
 from storage.schema import Base
 from streamproc.config import cache_dir
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, ArchiveUnreachable, MissingLibrary
@@ -162,6 +163,13 @@ class PostgresDatabase:
     def beside(self, what: str, archive_id: str) -> Path:
         """A place of the archive's own in the cache folder."""
         return cache_dir() / what / archive_id
+
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing: the server sees to its log."""
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """What the database takes; the server's disk cannot be seen from here."""
+        return ArchiveRoom(self.file_bytes(connection), 0, None)
 
     def own_files(self, engine: Engine) -> list[Path]:
         """The database's, and the server's write-ahead log; none where this is another machine, or user."""

@@ -84,6 +84,35 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearedStep:
+    """What a step of a clearance `removed`, or would remove, of a camera, and when the oldest of it began (UTC)."""
+
+    camera: str
+    oldest: datetime
+    removed: Removed
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRoom:
+    """Bytes of the database that are `used`, those in its files that are `spare`, and those of the disk that are
+    `free`, None where the database is on a server."""
+
+    used: int
+    spare: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A track that is held since `at` (UTC), by whom, and why."""
+
+    track: TrackRecord
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrackFaces:
     """A track and what is held of its faces: base layers, their checksums, not yet compared, and qualities."""
 

@@ -4,6 +4,7 @@ One writer and any number of readers work together: the write-ahead log lets rea
 state, and a writer takes its lock when it begins (BEGIN IMMEDIATE), so that it waits then, and never fails half-way.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.records import ArchiveRoom
 from storage.unfinished import sides
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
@@ -150,6 +152,18 @@ class SqliteFile:
             return int(page * (free - cursor.execute("PRAGMA freelist_count").fetchone()[0]))
         finally:
             connection.close()
+
+    def take_in_log(self, engine: Engine) -> None:
+        """Nothing; what the write-ahead log holds is in the file, and the log's room is the disk's again."""
+        _outside_transactions(engine, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def room(self, connection: Connection) -> ArchiveRoom:
+        """How much room the file's pages take, those that are free and the disk has."""
+        count, free, size = (
+            int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one())
+            for what in ("page_count", "freelist_count", "page_size")
+        )
+        return ArchiveRoom((count - free) * size, free * size, shutil.disk_usage(self.file.resolve().parent).free)
 
     def file_bytes(self, connection: Connection) -> int:
         """Bytes of the file and its write-ahead log on disk."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 
 import platformdirs
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from streamproc.errors import ConfigError
@@ -21,6 +21,8 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Side = Annotated[float, Field(ge=0, le=1)]
 """A place along a picture's side, 0 to 1."""
+Size = Annotated[ByteSize, Field(gt=0)]
+"""A number of bytes, or a text like "20 GB" or "1.5 GiB"."""
 
 
 def _has_area(corners: Polygon) -> Polygon:
@@ -111,6 +113,30 @@ class SupervisorSettings(Section):
     """Seconds that the archive's writer gets to finish its transaction when all stops."""
 
 
+class CameraRetention(Section):
+    """What is taken out of the archive of a camera; keys that are not given are as for all."""
+
+    enhancement_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which a face's picture goes; search needs none. null: never."""
+    faces_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which a track goes with all that is known of it; null: never."""
+    bytes: Size | None = None
+    """Bytes of layers that its faces may have, like "2 GB"; null: any. What goes then: as for the archive."""
+
+
+class RetentionSettings(Section):
+    """What is taken out of the archive, once a day and when there is too much. Named, watched and held tracks stay."""
+
+    enhancement_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which a face's picture goes; search needs none. null: never."""
+    faces_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which a track goes with all that is known of it; null: never."""
+    bytes: Size | None = None
+    """Bytes that the archive may use, like "20 GB": the oldest pictures go first, then the oldest tracks; null: any."""
+    free: Size | None = None
+    """Bytes of its disk that are to stay free, like "5 GB": below, the same goes, and it is logged; null: none."""
+
+
 class CameraSettings(Section):
     """A live camera."""
 
@@ -126,6 +152,8 @@ class CameraSettings(Section):
     """Corners [x, y] of the region in which faces count, in shares of the picture's sides; none: all of it."""
     masks: Annotated[tuple[Annotated[Outline, Field(min_length=3)], ...], Field(strict=False)] = ()
     """Regions of the same form that are painted black before anything else sees the picture."""
+    retention: CameraRetention = CameraRetention()
+    """How long it is kept, where that is not as for all."""
 
 
 class ServiceSettings(Section):
@@ -159,15 +187,6 @@ class ServiceSettings(Section):
     """Gather tracks into identities as they are archived, and tell of who is watched for."""
     statistics: Annotated[float, Field(ge=1)] | None = 3600.0
     """Seconds between two lines of statistics a camera in the log; null: none."""
-
-
-class RetentionSettings(Section):
-    """What the service takes out of the archive, once a day."""
-
-    enhancement_days: Annotated[float, Field(gt=0)] | None = None
-    """Days after which a face's picture goes; search needs none. null: never."""
-    faces_days: Annotated[float, Field(gt=0)] | None = None
-    """Days after which a track goes with all that is known of it; null: never."""
 
 
 class SearchSettings(Section):

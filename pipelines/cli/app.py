@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.cli import asking, backup, care, erase, filling, service, study
+from pipelines.cli import asking, backup, care, erase, filling, keeping, service, study
 from pipelines.cli.bench import bench
 from pipelines.cli.identity import identity
 from pipelines.cli.watch import watch
@@ -26,6 +26,7 @@ for command in (
     care.doctor,
     care.migrate,
     care.copy,
+    keeping.retain,
     backup.backup,
     backup.restore,
     erase.erase,
@@ -36,4 +37,5 @@ for command in (
     app.command()(command)
 app.add_typer(identity)
 app.add_typer(watch)
+app.add_typer(keeping.hold)
 app.add_typer(bench)

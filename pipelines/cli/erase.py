@@ -153,8 +153,8 @@ def _lines(made: "ErasureReport", limits: tuple[str, ...]) -> list[str]:
     lines = [
         f"Erased at {utc(made.at)} by {made.by} (act {made.act} of the log): {made.tracks} tracks, {made.faces} faces, "
         f"{made.pictures} enhancement layers, {made.identities} identities, {made.acts} things said of them, "
-        f"{made.watches} watches, {made.sightings} sightings, {len(made.picture_files)} picture files"
-        f"{', the search index' if made.index_removed else ''}.",
+        f"{made.watches} watches, {made.sightings} sightings, {made.holds} holds, "
+        f"{len(made.picture_files)} picture files{', the search index' if made.index_removed else ''}.",
         f"Looked for afterwards: {made.pieces} pieces of their bytes, in every byte of these files; "
         f"none was found{f' but {made.shared} that are part of what stays as well' if made.shared else ''}.",
     ]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines.archive_index import ArchiveIndex
-from storage import Archive
+from storage import Archive, Rules, Terms
 from storage.index import VectorIndex
 from streamproc.errors import UnknownRecord
 from streamproc.query import SearchResult, search
@@ -133,7 +133,7 @@ def test_the_index_follows_whatever_happens(street: Street) -> None:
         if chance.random() < 0.3:
             street.walk(chance.randrange(1, 4), again=True)
         if chance.random() < 0.2:
-            list(street.archive.clear(None, START + timedelta(minutes=street.passed // 4)))
+            list(street.archive.clear(Rules(Terms(faces=timedelta())), START + timedelta(minutes=street.passed // 4)))
         if chance.random() < 0.2:
             index.close()
         street.same(index, step % 20)

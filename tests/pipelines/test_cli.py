@@ -14,9 +14,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 Clip = Callable[..., Path]
-COMMANDS = ["demo", "ingest", "run", "search", "reconstruct", "info", "doctor", "train", "evaluate", "setup"]
+COMMANDS = [
+    *("demo", "ingest", "run", "search", "reconstruct"),
+    *("info", "doctor", "migrate", "copy", "retain", "backup", "restore", "erase"),
+    *("train", "evaluate", "setup"),
+]
 GROUPED = [
     *("bench codec", "bench best-shot", "watch add", "watch list", "watch remove", "watch events"),
+    *("hold add", "hold remove", "hold list"),
     *(f"identity {name}" for name in ("gather", "list", "name", "merge", "split", "ignore", "undo", "log")),
     *(f"identity {name}" for name in ("timeline", "with", "journeys")),
 ]
@@ -55,7 +60,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
     assert result.returncode == 0
     assert time.monotonic() - begun[1] < 5  # a quarter of a second on an idle machine
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
-    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "bench"]
+    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "hold", "bench"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def test_somebody_goes_with_names_watches_and_sightings(site: Site, tmp_path: Pa
     desk.name(one, "Anna Maria Bergström-Vandenberghe of the second floor")
     desk.name(two, "Benjamin")
     desk.undo(1)
+    site.archive.holds.add([anna], "me", NOON, "the case of her by name")
     site.archive.watches.add_identity("her by number", one, NOON)
     site.archive.watches.add_photo("her by photo", CODEC, looks(0), 0.9, NOON)
     site.archive.watches.add_photo("him by photo", CODEC, looks(1), 0.9, NOON)
@@ -62,6 +63,7 @@ def test_somebody_goes_with_names_watches_and_sightings(site: Site, tmp_path: Pa
 
     report = erase(site, "Anna Maria Bergström-Vandenberghe of the second floor")
     assert (report.tracks, report.faces, report.watches, report.acts, report.identities) == (2, 4, 2, 2, 1)
+    assert report.holds == 1
     assert report.proves
     assert texts(tmp_path, "Anna", "Bergstr", "her by") == []
     assert [track.id for track in site.archive.tracks()] == [ben]

@@ -21,7 +21,7 @@ from pipelines.identities.follower import Follower
 from pipelines.identities.keeper import CONSOLIDATION, REREAD, Keeper
 from pipelines.messages import Beat, Sighted
 from pipelines.worker import Control
-from storage import Archive, SightingRecord
+from storage import Archive, Rules, SightingRecord, Terms
 from streamproc.config import Settings
 from streamproc.errors import ArchiveError, SeenTogether, UnknownRecord
 from streamproc.query.act_log import entries
@@ -57,7 +57,7 @@ def test_what_was_removed_is_forgotten_within_a_day(site: Site) -> None:
     now = [0.0]
     site.walk("gate", 0, 0, 1)
     keeper = Keeper(site.archive, PeopleCodec(), steady=lambda: now[0])
-    for _ in site.archive.clear(None, NOON + 2 * MINUTE):
+    for _ in site.archive.clear(Rules(Terms(faces=timedelta())), NOON + 2 * MINUTE):
         pass
     now[0] = REREAD
     keeper.turn()

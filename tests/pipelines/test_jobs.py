@@ -12,6 +12,7 @@ from pipelines.jobs import Due, Jobs, every_minute
 from pipelines.messages import ClearAsked
 from pipelines.schedule import Schedule
 from pipelines.statistics import Figures, Seen, Statistics
+from storage import Rules, Terms
 from streamproc.config import RetentionSettings, ServiceSettings, Settings
 from streamproc.errors import ConfigError
 from streamproc.media.hours import parse_hours
@@ -180,12 +181,14 @@ def test_clearing_up_is_asked_for_at_the_start_and_when_it_changes() -> None:
         one.schedule.settle(changed)
         (asked,) = one.told
         assert isinstance(asked, ClearAsked)
-        assert asked.faces_before is None
-        assert asked.pictures_before is not None
-        assert abs(datetime.now(UTC) - timedelta(days=2) - asked.pictures_before) < timedelta(minutes=1)
+        assert asked.rules == Rules(Terms(pictures=timedelta(days=2)))
+        assert abs(datetime.now(UTC) - asked.at) < timedelta(minutes=1)
         one.schedule.stage_restarted("archive")
         one.schedule.stage_restarted("detect")
         assert len(one.told) == 2
+        one.schedule.settle(Settings(service=ServiceSettings(check=None)))
+        assert isinstance(one.told[2], ClearAsked)
+        assert not one.told[2].rules.any, "what is under way ends"
     finally:
         one.schedule.end()
 

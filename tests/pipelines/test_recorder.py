@@ -13,8 +13,8 @@ import pytest
 from pipelines.live_archive import Recorder
 from pipelines.messages import ArchiveState, ClearAsked, Cleared, HiddenForgotten, Session, SessionCoded, SessionEnded
 from pipelines.site import CHECK_CAMERA
-from storage import Archive, Removed
-from streamproc.errors import ArchiveFull, ArchiveUnreachable
+from storage import Archive, ClearedStep, Removed, Rules, Terms
+from streamproc.errors import ArchiveError, ArchiveUnreachable
 from streamproc.types import CodedFace, CodedTrack, FaceCode, FrameTime, SourceResult
 
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -28,6 +28,11 @@ def made_track(ordinal: int) -> CodedTrack:
     points = ((1.0, 2.0),) * 5
     face = CodedFace(FrameTime(0, 0, Fraction(1, 6), at), (0, 0, 9, 9), points, 0.9, 0.5, code, zlib.crc32(code.base))
     return CodedTrack(ordinal, at, at, 3, (face,) * 3)
+
+
+def asked(faces: timedelta | None = None, pictures: timedelta | None = None) -> ClearAsked:
+    """That what is so old goes, 300 days later."""
+    return ClearAsked(Rules(Terms(pictures, faces)), START + timedelta(days=300))
 
 
 class Said:
@@ -72,7 +77,7 @@ def test_clearing_up_goes_a_step_at_a_time_and_says_what_it_did(
     for ordinal in range(3):
         writer.took(SessionCoded(session, CODEC, "default", made_track(ordinal)))
     said.said.clear()
-    assert writer.took(ClearAsked(None, START + timedelta(days=1)))
+    assert writer.took(asked(faces=timedelta(days=1)))
     for left in (2, 1):
         writer.clear_some()
         assert len(archive.tracks()) == left
@@ -81,13 +86,15 @@ def test_clearing_up_goes_a_step_at_a_time_and_says_what_it_did(
         writer.clear_some()
     assert said.said == [
         Cleared(
-            "Cleared up: 3 tracks of 9 faces and 9 pictures were over their time; the archive uses their 0.0 MiB again."
+            "Cleared up: 3 tracks of 9 faces and 9 pictures were over their time or too much; "
+            "the archive uses their 0.0 MiB again.",
+            True,
         )
     ]
     writer.took(SessionCoded(session, CODEC, "default", made_track(7)))
     assert len(archive.tracks()) == 1
     said.said.clear()
-    writer.took(ClearAsked(START - timedelta(days=1), START - timedelta(days=1)))
+    writer.took(asked(faces=timedelta(days=400), pictures=timedelta(days=400)))
     for _ in range(4):
         writer.clear_some()
     assert said.said == [], "nothing was over its time, so nothing is said"
@@ -97,15 +104,15 @@ def test_clearing_up_that_fails_ends_without_the_stage(tmp_path: Path, monkeypat
     said = Said()
     archive, writer = recorder(tmp_path, said)
 
-    def failing(*_: object) -> Iterator[Removed]:
-        yield Removed(tracks=1)
-        raise ArchiveFull("No room is left for the archive.")
+    def failing(*_: object) -> Iterator[ClearedStep]:
+        yield ClearedStep("gate", START, Removed(tracks=1))
+        raise ArchiveError("The disk failed.")
 
     monkeypatch.setattr(archive, "clear", failing)
-    writer.took(ClearAsked(START, START))
+    writer.took(asked(faces=timedelta(days=1)))
     for _ in range(3):
         writer.clear_some()
-    assert said.said == [Cleared("Clearing up stopped: No room is left for the archive.")]
+    assert said.said == [Cleared("Clearing up stopped: The disk failed.", False)]
 
 
 def test_a_server_that_was_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from made_tracks import CODEC, FACES_A_TRACK, START, begin, made_track
 
-from storage import Archive, retention
+from storage import Archive, Rules, Terms, retention
 from storage.feed import FeedPosition
 from streamproc.errors import FeedLost, UnknownRecord
+
+EVERYTHING = Rules(Terms(faces=timedelta()))
+"""What is over goes."""
 
 
 def followed(archive: Archive, after: FeedPosition, known: dict[int, bytes], limit: int = 7) -> FeedPosition:
@@ -32,7 +35,7 @@ def test_who_follows_has_what_the_archive_has(archive: Archive) -> None:
     for ordinal in range(60):
         archive.add_track(source, made_track(ordinal if chance.random() < 0.8 else ordinal // 2))
         if chance.random() < 0.2:
-            for _ in archive.clear(None, START + timedelta(minutes=ordinal // 3)):
+            for _ in archive.clear(EVERYTHING, START + timedelta(minutes=ordinal // 3)):
                 pass
         if chance.random() < 0.5:
             position = followed(archive, position, known)
@@ -75,7 +78,7 @@ def test_a_position_that_is_of_no_use_is_refused(
     with pytest.raises(FeedLost, match="how far it got"):
         FeedPosition.parse("nonsense")
     monkeypatch.setattr(retention, "REMOVED_KEPT", 1)
-    list(archive.clear(None, START + timedelta(minutes=9)))
+    list(archive.clear(EVERYTHING, START + timedelta(minutes=9)))
     with pytest.raises(FeedLost, match="too far behind"):
         archive.face_changes(CODEC, start, 100)
 

@@ -13,7 +13,7 @@ from made_tracks import CODEC, FACES_A_TRACK, START, begin, made_track
 from real_postgres import Server
 from sqlalchemy import create_engine, inspect, make_url, text
 
-from storage import Archive, archive_condition, database, partitions, require_sound
+from storage import Archive, Rules, Terms, archive_condition, database, partitions, require_sound
 from storage import postgres as module
 from storage.postgres import PostgresDatabase
 from storage.schema import Base
@@ -21,6 +21,9 @@ from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, Stream
 from streamproc.types import CodedTrack
 
 MONTH = timedelta(days=31)
+
+ALL = Rules(Terms(faces=timedelta()))
+"""What is over goes."""
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ def test_months_of_which_nothing_is_left_go_as_a_whole(archive: Archive, url: st
     for ordinal in range(3):
         archive.add_track(source, moved(made_track(ordinal), ordinal * MONTH))
     assert archive.shrink(1) == 0
-    list(archive.clear(None, START + 2 * MONTH))
+    list(archive.clear(ALL, START + 2 * MONTH))
     with Archive.open(url) as other, other._reading() as reader:
         reader.execute(text("SELECT count(*) FROM tracks"))
         assert archive.shrink(1) == 0, "nobody who reads is waited for"

@@ -1,12 +1,14 @@
 """What is cleared away and what is not, that it can be killed, that its room is used again; and hidden cameras."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from inside import rows
 from made_tracks import CODEC, FACES_A_TRACK, START, begin, made_track
 
-from storage import Archive, Removed, retention
+from storage import Archive, Removed, Rules, Terms, retention
 from streamproc.errors import ArchiveError, UnknownRecord
 from streamproc.types import GapReason, Layer, SourceResult
 
@@ -21,6 +23,16 @@ def filled(archive: Archive, tracks: int, camera: str = "door") -> list[str]:
     return [face for track in archive.tracks([camera]) for face in track.face_ids]
 
 
+NOW = START + timedelta(days=30)
+
+
+def clear(archive: Archive, pictures: datetime | None, faces: datetime | None, **options: Any) -> Iterator[Removed]:
+    """What each step removed, by rules under which what was before those times is over its time."""
+    terms = Terms(None if pictures is None else NOW - pictures, None if faces is None else NOW - faces)
+    steps = archive.clear(Rules(terms), NOW, **options)
+    return (step.removed for step in steps if step is not None)
+
+
 def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
@@ -30,42 +42,42 @@ def test_pictures_go_and_search_stays(archive: Archive, monkeypatch: pytest.Monk
     faces = filled(archive, 10)
     filled(archive, 10, "yard")
     before = archive.base_layers(CODEC)
-    steps = list(archive.clear(START + minutes(5), None))
+    steps = list(clear(archive, START + minutes(5), None))
     assert sum(steps, Removed()) == Removed(pictures=2 * 15, bytes=2 * 15 * 200)
     assert max(step.pictures for step in steps) == 6
     assert archive.base_layers(CODEC) == before
     assert [Layer.FULL in record.layers for record in archive.faces(faces)] == [False] * 15 + [True] * 15
     assert archive.code(faces[0]).enhancement is None
-    assert sum(archive.clear(START + minutes(5), None), Removed()) == Removed()
+    assert sum(clear(archive, START + minutes(5), None), Removed()) == Removed()
 
 
 def test_tracks_go_with_all_that_is_theirs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "TRACKS_A_STEP", 2)
     filled(archive, 10)
     # Track 4 began 4 minutes after START and ended 20 s later: it is not over yet.
-    steps = list(archive.clear(None, START + minutes(4) + timedelta(seconds=20)))
+    steps = list(clear(archive, None, START + minutes(4) + timedelta(seconds=20)))
     assert sum(steps, Removed()) == Removed(pictures=12, tracks=4, faces=12, bytes=12 * 220)
     assert max(step.tracks for step in steps) == 2
     assert rows(archive) == [1, 6, 18, 18, 18]
     assert archive.tracks()[0].started_at == START + minutes(4)
     assert len(archive.base_layers(CODEC).face_ids) == 18
-    assert list(archive.clear(None, START + minutes(4) + timedelta(seconds=20))) == []
+    assert list(clear(archive, None, START + minutes(4) + timedelta(seconds=20))) == []
 
 
 def test_nothing_is_asked_for(archive: Archive) -> None:
     filled(archive, 3)
-    assert list(archive.clear(None, None)) == []
+    assert list(clear(archive, None, None)) == []
     assert rows(archive) == [1, 3, 9, 9, 9]
 
 
 def test_a_clearance_that_was_killed_is_gone_on_with(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "TRACKS_A_STEP", 1)
     filled(archive, 6)
-    steps = archive.clear(START + minutes(9), START + minutes(3))
+    steps = clear(archive, START + minutes(9), START + minutes(3))
     first = next(steps) + next(steps)
     del steps
     assert first.tracks == 2
-    rest = sum(archive.clear(START + minutes(9), START + minutes(3)), Removed())
+    rest = sum(clear(archive, START + minutes(9), START + minutes(3)), Removed())
     assert (rest.tracks, rest.pictures) == (1, 3 + 9)
     assert rows(archive) == [1, 3, 9, 0, 0]
 
@@ -74,7 +86,7 @@ def test_others_write_between_two_steps(archive: Archive, monkeypatch: pytest.Mo
     monkeypatch.setattr(retention, "TRACKS_A_STEP", 1)
     filled(archive, 3)
     source = begin(archive)
-    for k, _ in enumerate(archive.clear(None, START + minutes(30))):
+    for k, _ in enumerate(clear(archive, None, START + minutes(30))):
         archive.add_track(source, made_track(100 + k))
     assert len(archive.tracks()) == 3
 
@@ -84,7 +96,7 @@ def test_sessions_that_are_empty_go_and_files_are_remembered(archive: Archive) -
     archive.finish_source(begin(archive), SourceResult("door", "/videos/door.mp4", tracks=1))
     session = archive.resume_session("gate", "rtsp://gate", START, CODEC)
     archive.add_track(session.id, made_track(0, "live"))
-    list(archive.clear(None, START + minutes(30)))
+    list(clear(archive, None, START + minutes(30)))
     assert rows(archive) == [1, 0, 0, 0, 0]
     assert archive.completed_source("door", "hash", CODEC) is not None
     # The session goes on: its name is what it was.
