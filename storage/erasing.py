@@ -50,6 +50,11 @@ class Going:
     face_ids: tuple[str, ...]
     pieces: tuple[bytes, ...]
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing would go."""
+        return not (self.tracks or self.faces or self.identities or self.acts or self.watches)
+
 
 def going(connection: Connection, asked: Erasure) -> Going:
     """What the erasure takes; nothing is changed."""

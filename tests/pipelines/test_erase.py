@@ -176,6 +176,22 @@ def test_by_photo_what_a_search_finds_is_listed(site: Site, monkeypatch: pytest.
     assert site.archive.info().tracks == 2
 
 
+def test_a_name_goes_whose_tracks_went_before(site: Site, tmp_path: Path) -> None:
+    anna = site.walk("gate", 0, 0, 1)
+    Keeper(site.archive, PeopleCodec())
+    Desk(site.archive, "me").name(person(site, anna), "Anna")
+    erase(site, tracks=(anna,))  # the last one takes the name with it
+    assert texts(tmp_path, "Anna") == []
+    ben = site.walk("gate", 1, 5, 6)
+    Keeper(site.archive, PeopleCodec())
+    Desk(site.archive, "me").name(person(site, ben), "Benjamin")
+    with site.archive._writing() as connection:
+        connection.exec_driver_sql("DELETE FROM tracks")
+    report = erase(site, "Benjamin")
+    assert (report.tracks, report.acts, report.identities) == (0, 1, 1)
+    assert texts(tmp_path, "Benjamin") == []
+
+
 def test_the_clock_of_a_track_stays(site: Site) -> None:
     first = site.walk("gate", 0, 0, 1)
     erase(site, faces=(f"{first}-0",))
