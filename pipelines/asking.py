@@ -9,14 +9,16 @@ from typing import Self
 from pipelines.archive_index import ArchiveIndex
 from pipelines.gaps import blind_clause
 from pipelines.identities.desk import whose
+from pipelines.upgrading.weights import WeightsAtHand
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
-from streamproc.query import Blindness, SearchResult, ask_photo, blindness, search
+from streamproc.query import Blindness, SearchResult, ask_photo, blindness
 from streamproc.query.act_log import entries
 from streamproc.query.acts import Standing, standing
+from streamproc.query.generations import Generation, search_generations
 from streamproc.query.search import FALSE_ALARMS
 from streamproc.types import FaceCrop, Image, Match
 
@@ -36,18 +38,27 @@ class Answer:
 class Asker:
     """The models that a question needs, loaded once."""
 
-    def __init__(self, finder: FaceFinder, codec: FaceCodec, false_alarms: float = FALSE_ALARMS) -> None:
+    def __init__(
+        self,
+        finder: FaceFinder,
+        codec: FaceCodec,
+        false_alarms: float = FALSE_ALARMS,
+        settings: Settings | None = None,
+    ) -> None:
+        """`settings`, by default the defaults, tell where older weights may be."""
         self.finder = finder
         self.codec = codec
         self.false_alarms = false_alarms
-        self._index: ArchiveIndex | None = None
+        self._settings = settings or Settings()
+        self._archive: Archive | None = None
+        self._indexes: dict[str, ArchiveIndex] = {}
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
         """Finder and codec as the settings say."""
         detect, encode = settings.detect, settings.encode
         finder = FaceFinder.load(detect.device, detect.min_face, detect.yunet)
-        return cls(finder, FaceCodec.load(encode.profile, encode.device), settings.search.false_alarms)
+        return cls(finder, FaceCodec.load(encode.profile, encode.device), settings.search.false_alarms, settings)
 
     def face(self, path: Path, number: int | None = None) -> FaceCrop:
         """The one face of the photo, or face `number` of several, 1 the leftmost.
@@ -66,15 +77,38 @@ class Asker:
         top: int = 10,
         now: datetime | None = None,
     ) -> SearchResult:
-        """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it."""
-        feature = self.codec.raw_features(face.image[None])[0]
-        alarms = self.false_alarms
-        if self._index is None or self._index.archive is not archive:
-            self._index = ArchiveIndex(archive, self.codec)
-        index = self._index
-        found = search(archive, self.codec, feature, cameras, since, until, top, now, face.quality, alarms, index)
+        """Who this is: the face's feature, not coded, against those in the archive. `now` as `search` takes it.
+
+        Tracks that the weights in use do not know are asked for by those that wrote them, where these are at hand.
+        """
+        if self._archive is not archive:
+            self._archive, self._indexes = archive, {}
+            self._weights = WeightsAtHand(archive, self._settings)
+        asked = (cameras, since, until)
+        older, left_out = [], False
+        if archive.other_codec(self.codec.codec_id, *asked):
+            for known in archive.recodings.generations(self.codec.codec_id, *asked):
+                codec = self._weights.codec(known.codec_id)
+                if codec is None:
+                    left_out = True
+                else:
+                    older.append(self._generation(codec, face, known.tracks, known.alone))
+        found = search_generations(
+            archive,
+            self._generation(self.codec, face),
+            older,
+            lambda tracks: archive.recodings.known(self.codec.codec_id, tracks),
+            *(*asked, top, now, face.quality, self.false_alarms),
+        )
         said = standing(entries(archive.identities.acts()))
-        return replace(found, matches=tuple(_identified(match, said) for match in found.matches))
+        matches = tuple(_identified(match, said) for match in found.matches)
+        return replace(found, matches=matches, other_codec=found.other_codec if left_out else 0)
+
+    def _generation(self, codec: FaceCodec, face: FaceCrop, tracks: int = 0, alone: int = 0) -> Generation:
+        """The codec with the question in its terms, and with its index."""
+        assert self._archive is not None
+        index = self._indexes.setdefault(codec.codec_id, ArchiveIndex(self._archive, codec))
+        return Generation(codec, codec.raw_features(face.image[None])[0], tracks, alone, index)
 
     def answer(self, archive: Archive, photo: Path) -> Answer:
         """The answer about the one face of a photo, with its picture."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from PIL import Image as Picture
 
+from pipelines.upgrading.weights import WeightsAtHand
 from storage import Archive
-from streamproc.codec.face_codec import FaceCodec
 from streamproc.config import Settings
 from streamproc.query import Reconstructor
-from streamproc.types import FaceCode, Layer
+from streamproc.types import FaceCode, Image, Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,20 @@ class WrittenPicture:
 def write_pictures(
     archive: Archive, settings: Settings, face_ids: Sequence[str], layer: Layer, folder: Path
 ) -> list[WrittenPicture]:
-    """One PNG a face in `folder`; errors as `Reconstructor.pictures`."""
-    codec = FaceCodec.load(settings.encode.profile, settings.encode.device)
-    images = Reconstructor(archive, codec).pictures(face_ids, layer)
+    """One PNG a face in `folder`, each by the weights that wrote it; errors as `Reconstructor.pictures`, and
+    WeightsError where those are not at hand."""
+    weights = WeightsAtHand(archive, settings)
+    wrote = {face_id: archive.code(face_id).codec_id for face_id in face_ids}
+    images: dict[str, Image] = {}
+    for codec_id in dict.fromkeys(wrote.values()):
+        own = [face_id for face_id in wrote if wrote[face_id] == codec_id]
+        shown = Reconstructor(archive, weights.required(codec_id)).pictures(own, layer)
+        images |= dict(zip(own, shown, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
     written: list[WrittenPicture] = []
-    for face_id, image in zip(face_ids, images, strict=True):
+    for face_id in face_ids:
         path = folder / f"{face_id}-{layer}.png"
-        Picture.fromarray(image).save(path)
+        Picture.fromarray(images[face_id]).save(path)
         written.append(WrittenPicture(face_id, path, layer, coded_bytes(archive.code(face_id), layer)))
     return written
 

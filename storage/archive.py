@@ -22,6 +22,7 @@ from storage.feed import FaceChanges, FeedPosition
 from storage.holds import Holds
 from storage.identities import Identities
 from storage.opening import open_archive
+from storage.recodings import Recodings
 from storage.records import ArchiveInfo, ArchiveRoom, ClearedStep, Removed, SourceEntry, TrackAdded, TrackRecord
 from storage.reserve import Reserve
 from storage.rules import Exempt, Rules
@@ -259,6 +260,13 @@ class Archive:
         """Who is watched for."""
         return Watches(self._writing, self._reading)
 
+    # Newer weights
+
+    @property
+    def recodings(self) -> Recodings:
+        """Faces of older weights in newer ones' terms."""
+        return Recodings(self._writing, self._reading)
+
     # Reading
 
     def completed_source(self, camera: str, content_hash: str, codec_id: str) -> SourceResult | None:
@@ -269,7 +277,8 @@ class Archive:
     def base_layers(
         self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
     ) -> BaseLayers:
-        """Every base layer that this codec wrote, seen by one of the cameras (none named: all), since <= time < until.
+        """Every base layer that this codec wrote, or wrote anew, seen by one of the cameras (none named: all), since <=
+        time < until.
 
         Checksums are handed on, not compared. UnknownRecord for a camera that is not there, naming those that are.
         """
@@ -287,7 +296,8 @@ class Archive:
     def other_codec(
         self, codec_id: str, cameras: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
     ) -> int:
-        """How many faces other codecs wrote, seen by one of the cameras (none named: all), since <= time < until."""
+        """How many faces other codecs wrote and this one has not, either, seen by one of the cameras (none named: all),
+        since <= time < until."""
         with self._reading() as connection:
             return reading.other_codec(connection, codec_id, cameras, since, until)
 
@@ -327,7 +337,7 @@ class Archive:
             return feed.beginning(connection)
 
     def face_changes(self, codec_id: str, after: FeedPosition, limit: int) -> FaceChanges:
-        """The faces that this codec wrote after that position, and what was removed after it, `limit` of each at most.
+        """The faces that this codec wrote after that position, or coded anew, and what was removed, `limit` of each.
 
         Faces of hidden cameras are among them. Raises FeedLost where the position is not this archive's, or what it did
         not see is forgotten: begin anew.

@@ -11,7 +11,7 @@ from storage.holds import Hold
 from storage.identity_schema import Identity, IdentityAct, Sighting, Watch
 from storage.lookup import face_keys, some, track_keys
 from storage.naming import face_id
-from storage.schema import EnhancementBlob, EnhancementLayer, Face, Source, Track
+from storage.schema import EnhancementBlob, EnhancementLayer, Face, RecodedLayer, Source, Track
 from streamproc.errors import ArchiveError
 
 
@@ -62,7 +62,9 @@ def going(connection: Connection, asked: Erasure) -> Going:
     emptied = _emptied(connection, tracks, faces)
     digests, pictures = _pictures(connection, faces)
     watched = _watches(connection, asked)
-    values = [payload for _, payload in faces.values()] + digests + [feature for feature in watched.values() if feature]
+    recoded = _recoded(connection, faces)
+    values = [payload for _, payload in faces.values()] + recoded + digests
+    values += [feature for feature in watched.values() if feature]
     said = {number: text for part in some(list(asked.acts)) for number, text in _acts(connection, part)}
     values += [_name(text) for number, text in said.items() if text != asked.acts[number]]
     return Going(
@@ -112,7 +114,7 @@ def still_used(connection: Connection, wanted: Sequence[bytes]) -> set[bytes]:
     """Those of the pieces that are part of what stays: the very same bytes."""
     acts = [act.encode() for act in connection.execute(select(IdentityAct.act)).scalars()]
     used = {piece for piece in wanted if any(piece in act for act in acts)}
-    for column in (Face.payload, EnhancementBlob.payload):
+    for column in (Face.payload, RecodedLayer.payload, EnhancementBlob.payload):
         server = connection.dialect.name == "postgresql"
         digits = func.encode(column, "hex") if server else func.lower(func.hex(column))
         for piece in set(wanted) - used:
@@ -146,6 +148,14 @@ def _emptied(connection: Connection, tracks: list[int], faces: Mapping[int, obje
         rows = connection.execute(select(Face.track_key, Face.key).where(Face.track_key.in_(part)))
         kept |= {track for track, key in rows if key not in faces}
     return [track for track in others if track not in kept]
+
+
+def _recoded(connection: Connection, faces: Mapping[int, object]) -> list[bytes]:
+    """What newer weights wrote of the faces."""
+    found: list[bytes] = []
+    for part in some(list(faces)):
+        found += connection.execute(select(RecodedLayer.payload).where(RecodedLayer.face_key.in_(part))).scalars()
+    return found
 
 
 def _pictures(connection: Connection, faces: Mapping[int, object]) -> tuple[list[bytes], int]:

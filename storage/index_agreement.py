@@ -6,7 +6,8 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from storage.feed import FeedPosition, require_known
-from storage.schema import Codec, Face, RemovedFace
+from storage.recoded import recoding_key
+from storage.schema import Codec, Face, RecodedLayer, RemovedFace
 from streamproc.errors import ArchiveError
 
 
@@ -23,7 +24,7 @@ def disagreeing(connection: Connection, folder: Path) -> Iterator[tuple[Path, st
         try:
             with VectorIndex.open(own) as index:
                 position = FeedPosition.parse(index.position)
-                require_known(connection, position)
+                require_known(connection, position, recoding_key(connection, own.name))
                 least, most = _expected(connection, own.name, position)
                 if not least <= index.faces <= most:
                     yield own, f"it has {index.faces} faces, and the archive {least}"
@@ -36,5 +37,9 @@ def _expected(connection: Connection, codec_id: str, position: FeedPosition) -> 
     in it or not."""
     held = select(func.count()).select_from(Face).join(Codec, Codec.key == Face.codec_key)
     count = connection.execute(held.where(Codec.id == codec_id, Face.key <= position.face_key)).scalar_one()
+    anew = select(func.count()).where(
+        RecodedLayer.recoding_key == position.recoding, RecodedLayer.key <= position.recoded
+    )
+    count += connection.execute(anew).scalar_one()
     late = select(func.count()).select_from(RemovedFace).where(RemovedFace.key > position.removal)
     return count, count + connection.execute(late).scalar_one()

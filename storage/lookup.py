@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from storage.naming import TrackPlace, face_id, face_place, track_id, track_place
 from storage.placement import unpack
+from storage.recoded import recoding_key
 from storage.records import TrackFaces, TrackRecord
-from storage.schema import Camera, Codec, Face, Source, Track
+from storage.schema import Camera, Codec, Face, RecodedLayer, Source, Track
 
 Item = TypeVar("Item")
 AT_ONCE = 500
@@ -61,6 +62,7 @@ def passing(connection: Connection, codec_id: str, after: int, limit: int) -> tu
         .limit(limit)
     )
     rows = connection.execute(newest).all()
+    recoding = recoding_key(connection, codec_id)
     found: list[TrackFaces] = []
     for part in some(sorted({row.track_key for row in rows})):
         records = tracks_by_key(connection, part)
@@ -71,8 +73,15 @@ def passing(connection: Connection, codec_id: str, after: int, limit: int) -> tu
             .where(Face.track_key.in_(part), Codec.id == codec_id)
             .order_by(Face.track_key, Face.rank)
         )
-        for row in connection.execute(held):
-            layers[row.track_key].append((row.payload, row.checksum % 2**32, unpack(row.placement).quality))
+        anew = (
+            select(Face.track_key, RecodedLayer.payload, RecodedLayer.checksum, Face.placement)
+            .join_from(RecodedLayer, Face)
+            .where(Face.track_key.in_(part), RecodedLayer.recoding_key == recoding)
+            .order_by(Face.track_key, Face.rank)
+        )
+        for question in (held, anew) if recoding else (held,):
+            for row in connection.execute(question):
+                layers[row.track_key].append((row.payload, row.checksum % 2**32, unpack(row.placement).quality))
         for key, shots in layers.items():
             found.append(TrackFaces(records[key], *zip(*shots, strict=True)))
     return found, rows[-1].key if rows else after

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from storage.databases import Database, database
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision of the schema."""
 
 

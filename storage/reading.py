@@ -12,8 +12,19 @@ from storage.databases import Database
 from storage.lookup import face_keys, some, track_records
 from storage.naming import face_id, track_id
 from storage.placement import unpack
+from storage.recoded import recoding_key
 from storage.records import ArchiveBytes, ArchiveInfo, CameraInfo, TrackRecord
-from storage.schema import Camera, Codec, EnhancementBlob, EnhancementLayer, Face, Source, Track, captured_at
+from storage.schema import (
+    Camera,
+    Codec,
+    EnhancementBlob,
+    EnhancementLayer,
+    Face,
+    RecodedLayer,
+    Source,
+    Track,
+    captured_at,
+)
 from streamproc.errors import CorruptCode, UnknownRecord
 from streamproc.types import BaseLayers, Clock, FaceCode, FaceRecord, GapRecord, Layer, SourceResult
 
@@ -55,39 +66,59 @@ def base_layers(
 ) -> BaseLayers:
     """Every base layer of the codec, seen by the cameras, since <= time < until."""
     asked = _captured(since, until) + of_cameras(connection, cameras, Track.camera_key)
-    rows = connection.execute(_LAYERS.where(Codec.id == codec_id, *asked).order_by(Face.key)).all()
-    return _base_layers(rows, other_codec(connection, codec_id, cameras, since, until))
+    return _base_layers(layers(connection, codec_id, asked), other_codec(connection, codec_id, cameras, since, until))
 
 
 def other_codec(
     connection: Connection, codec_id: str, cameras: Sequence[str], since: datetime | None, until: datetime | None
 ) -> int:
-    """How many faces that the cameras saw, since <= time < until, other codecs wrote."""
+    """How many faces that the cameras saw, since <= time < until, other codecs wrote and this one did not, either."""
     others = list(connection.execute(select(Codec.key).where(Codec.id != codec_id)).scalars())
     if not others:
         return 0
     asked = _captured(since, until) + of_cameras(connection, cameras, Track.camera_key)
     count = select(func.count()).select_from(Face).where(Face.codec_key.in_(others))
-    return connection.execute(count.join(Track).where(*asked) if asked else count).scalar_one()
+    written = connection.execute(count.join(Track).where(*asked) if asked else count).scalar_one()
+    recoding = recoding_key(connection, codec_id)
+    anew = select(func.count()).select_from(RecodedLayer).where(RecodedLayer.recoding_key == recoding)
+    also = connection.execute(anew.join(Face).join(Track).where(*asked) if asked else anew) if recoding else None
+    return written - (0 if also is None else also.scalar_one())
 
 
 def base_layers_of_tracks(
     connection: Connection, codec_id: str, tracks: Sequence[int], since: datetime | None, until: datetime | None
 ) -> BaseLayers:
     """The base layers of the codec of these tracks, by key, since <= time < until."""
-    question = _LAYERS.where(Codec.id == codec_id, *_captured(since, until)).order_by(Face.key)
     rows: list[Row[str, int, int, bytes, int]] = []
     for part in some(tracks):
-        rows += connection.execute(question.where(Face.track_key.in_(part)))
+        rows += layers(connection, codec_id, [*_captured(since, until), Face.track_key.in_(part)])
     return _base_layers(rows, 0)
 
 
-_LAYERS = (
-    select(Source.id, Track.ordinal, Face.rank, Face.payload, Face.checksum)
-    .join_from(Face, Track)
-    .join(Source)
-    .join(Codec, Codec.key == Face.codec_key)
-)
+def layers(
+    connection: Connection, codec_id: str, asked: Sequence[ColumnElement[bool]]
+) -> list[Row[str, int, int, bytes, int]]:
+    """Source, place in it, rank, base layer and checksum of the faces that the codec wrote, or that were coded anew
+    with it, and that meet all conditions."""
+    written = (
+        select(Source.id, Track.ordinal, Face.rank, Face.payload, Face.checksum)
+        .join_from(Face, Track)
+        .join(Source)
+        .join(Codec, Codec.key == Face.codec_key)
+        .where(Codec.id == codec_id, *asked)
+    )
+    rows = list(connection.execute(written.order_by(Face.key)))
+    recoding = recoding_key(connection, codec_id)
+    if recoding:
+        anew = (
+            select(Source.id, Track.ordinal, Face.rank, RecodedLayer.payload, RecodedLayer.checksum)
+            .join_from(RecodedLayer, Face)
+            .join(Track)
+            .join(Source)
+            .where(RecodedLayer.recoding_key == recoding, *asked)
+        )
+        rows += connection.execute(anew.order_by(Face.key))
+    return rows
 
 
 def _captured(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:

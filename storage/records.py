@@ -198,3 +198,49 @@ class ArchiveCondition:
     codecs: tuple[CodecShare, ...]
     newest: datetime | None
     bytes_a_day: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecodingRecord:
+    """Faces are coded anew with the codec; `weights` and `replaces` are what settings call it and the one before it.
+
+    Once `finished` there is no way back.
+    """
+
+    codec_id: str
+    weights: str
+    replaces: str
+    began_at: datetime
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FaceToRecode:
+    """A face by key, and its layers; the checksum is not yet compared."""
+
+    key: int
+    track: int
+    codec_id: str
+    base: bytes
+    checksum: int
+    enhancement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many faces are in a codec's terms, how many wait to be coded anew, and how many cannot be, for the older
+    weights' picture of them is gone."""
+
+    coded: int
+    waiting: int
+    bare: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A codec that wrote `tracks` tracks, `alone` of which another one, which is asked about, has nothing of."""
+
+    codec_id: str
+    profile: str
+    tracks: int
+    alone: int

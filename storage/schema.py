@@ -6,6 +6,7 @@
           `---< gaps                                          when there was no video to look at
 
     archives        one row: the archive's own name
+    recodings --< recoded_layers   base layers that newer weights wrote of faces of older ones (`storage.recoded`)
     removed_faces   which faces are gone, for whoever keeps an index of them
 
 Rows point at each other by small integer keys; `id` is the name by which the outside knows a row, and of tracks and
@@ -186,6 +187,36 @@ class EnhancementLayer(Base):
     )
     codec_key: Mapped[int] = mapped_column(ForeignKey("codecs.key"))
     digest: Mapped[bytes] = mapped_column(ForeignKey("enhancement_blobs.digest"), index=True)
+
+
+class Recoding(Base):
+    """A codec that faces of other codecs are coded with anew; `weights` and `replaces` are what settings call it and
+    the one before it. `finished`: there is no way back any more. Keys are never given again."""
+
+    __tablename__ = "recodings"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+    key: Mapped[int] = mapped_column(primary_key=True)
+    codec_key: Mapped[int] = mapped_column(ForeignKey("codecs.key"), unique=True)
+    weights: Mapped[str]
+    replaces: Mapped[str]
+    began_at: Mapped[datetime]
+    finished: Mapped[bool] = mapped_column(server_default=false())
+
+
+class RecodedLayer(Base):
+    """A face's base layer in a newer codec's terms. One whose recoding is gone counts for nothing."""
+
+    __tablename__ = "recoded_layers"
+    __table_args__ = (
+        UniqueConstraint("face_key", "recoding_key"),
+        Index(None, "recoding_key", "key"),
+        {"sqlite_autoincrement": True},
+    )
+    key: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    recoding_key: Mapped[int]
+    face_key: Mapped[int] = mapped_column(BIG_KEY, ForeignKey("faces.key", ondelete="CASCADE"))
+    checksum: Mapped[int]
+    payload: Mapped[bytes]
 
 
 def captured_at() -> ColumnElement[datetime]:

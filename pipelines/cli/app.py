@@ -5,6 +5,7 @@ import typer
 from pipelines.cli import asking, backup, care, erase, filling, keeping, service, study
 from pipelines.cli.bench import bench
 from pipelines.cli.identity import identity
+from pipelines.cli.upgrade import upgrade
 from pipelines.cli.watch import watch
 
 app = typer.Typer(
@@ -38,4 +39,5 @@ for command in (
 app.add_typer(identity)
 app.add_typer(watch)
 app.add_typer(keeping.hold)
+app.add_typer(upgrade)
 app.add_typer(bench)

@@ -83,12 +83,14 @@ def search(
     quality: float = 1.0,
     false_alarms: float = FALSE_ALARMS,
     index: FaceIndex | None = None,
+    beside: int = 0,
 ) -> SearchResult:
     """The `top` tracks whose faces resemble `feature` (D,) most, and the verdict.
 
     `feature` is of unit norm and was not coded: a question need not lose what storing costs (asymmetric distance
     computation; Jegou et al. 2011). `quality` (0 to 1) is that of its face. `false_alarms`: for which share of people
-    who were never there the verdict may be a match; each track that is compared counts as a person.
+    who were never there the verdict may be a match; each track that is compared counts as a person, and so does each of
+    those that are searched elsewhere for the same answer, so many `beside` them.
 
     Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
     `feature` and the mean of its decoded features; with an `index` of the archive, those alone that it names, which are
@@ -108,13 +110,12 @@ def search(
     gaps = merged(archive.gaps(cameras, since, until, now))
     matches: tuple[Match, ...] = ()
     searched = len({layers.track_ids[k] for k in sound}) if compared is None else compared
-    needed = codec.calibration.threshold(searched, false_alarms)
+    needed = codec.calibration.threshold(searched + beside, false_alarms)
     if sound:
         features = codec.features([layers.payloads[k] for k in sound])
         shots, similarities = _best_tracks(features, feature, [layers.track_ids[k] for k in sound], top)
-        matches = _judged(
-            archive, codec, [[layers.face_ids[sound[k]] for k in own] for own in shots], similarities, quality, searched
-        )
+        names = [[layers.face_ids[sound[k]] for k in own] for own in shots]
+        matches = _judged(archive, codec, names, similarities, quality, searched + beside)
     return SearchResult(
         verdict="match" if any(match.similarity >= needed for match in matches) else "no match",
         searched=searched,

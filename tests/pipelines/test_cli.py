@@ -23,6 +23,7 @@ GROUPED = [
     *("bench codec", "bench best-shot", "watch add", "watch list", "watch remove", "watch events"),
     *("hold add", "hold remove", "hold list"),
     *(f"identity {name}" for name in ("gather", "list", "name", "merge", "split", "ignore", "undo", "log")),
+    *(f"upgrade {name}" for name in ("run", "status", "measure", "switch", "rollback", "finish")),
     *(f"identity {name}" for name in ("timeline", "with", "journeys")),
 ]
 """Commands of groups, which are listed by the group's name."""
@@ -60,7 +61,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
     assert result.returncode == 0
     assert time.monotonic() - begun[1] < 5  # a quarter of a second on an idle machine
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
-    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "hold", "bench"]
+    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "hold", "upgrade", "bench"]
 
 
 @pytest.mark.parametrize(
