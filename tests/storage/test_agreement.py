@@ -56,6 +56,7 @@ HURTS = {
     "2 names of its own": ("INSERT INTO archives VALUES ('another')",),
     "sightings of watches that are gone": ("INSERT INTO sightings VALUES (1, 77, 1, 0, 0.5)",),
     "holds on tracks that are gone": ("INSERT INTO holds VALUES (77, 0, 'me', '')",),
+    "newer weights without a face": ("INSERT INTO recoded_layers VALUES (1, 1, 77, 0, x'01')",),
     "tracks of no source": ("UPDATE tracks SET source_key = 77 WHERE ordinal = 1",),
 }
 
