@@ -146,6 +146,8 @@ def told(plan: Plan) -> list[str]:
         f"{goes.identities} identities by number, {goes.acts} things that users said of them",
         f"{goes.watches} watches, {goes.sightings} sightings",
     ]
+    if goes.holds:
+        lines.append(f"{goes.holds} tracks that somebody holds (`streamproc hold list`)")
     if plan.watches:
         lines.append(f"the watches {', '.join(plan.watches)}")
     if plan.names:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from storage.holds import Hold
 from storage.identity_schema import Identity, Sighting, Watch
 from storage.lookup import some
 from storage.reading import faces_by_key
@@ -24,6 +25,7 @@ from storage.schema import (
     EnhancementBlob,
     EnhancementLayer,
     Face,
+    RecodedLayer,
     RemovedFace,
     Source,
     Track,
@@ -51,8 +53,10 @@ _POINTERS: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any], s
     (Face.codec_key, Codec.key, "faces of an unknown codec"),
     (EnhancementLayer.face_key, Face.key, "enhancement layers without a face"),
     (EnhancementLayer.digest, EnhancementBlob.digest, "enhancement layers whose bytes are missing"),
+    (RecodedLayer.face_key, Face.key, "base layers of newer weights without a face"),
     (Sighting.track_key, Track.key, "sightings of tracks that are gone"),
     (Sighting.watch_key, Watch.key, "sightings of watches that are gone"),
+    (Hold.track_key, Track.key, "holds on tracks that are gone"),
 )
 """What points at what, and what it is called where that is not there; in this order they are mended."""
 

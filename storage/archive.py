@@ -327,9 +327,9 @@ class Archive:
 
     @property
     def index_folder(self) -> Path:
-        """Where indexes of the archive are kept, beside its file, or, where a server keeps it, in this machine's cache
+        """Where indexes of the archive are kept: beside its file, or, where a server keeps it, in the user's cache
         folder; all in it can be made anew from the archive."""
-        return self._database.beside("index")
+        return self._database.beside("index", self.beginning().archive_id)
 
     def beginning(self) -> FeedPosition:
         """The position before the archive's first face."""

@@ -43,9 +43,9 @@ class Database(Protocol):
     def repack(self, engine: Engine) -> None:
         """Nothing; room that a migration left free is given back."""
 
-    def beside(self, what: str) -> Path:
-        """Where a file or folder that belongs to the archive is kept: beside its file, in the cache folder where a
-        server keeps it."""
+    def beside(self, what: str, archive_id: str) -> Path:
+        """Where a file or folder that belongs to the archive of that name is kept: beside its file, or, where a server
+        keeps it, in the user's cache folder."""
 
     def own_files(self, engine: Engine) -> list[Path]:
         """All files that the archive's bytes may be in; none where they cannot be read from here."""

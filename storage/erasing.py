@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from storage.byte_search import pieces
+from storage.holds import Hold
 from storage.identity_schema import Identity, IdentityAct, Sighting, Watch
 from storage.lookup import face_keys, some, track_keys
 from storage.naming import face_id
@@ -42,11 +43,17 @@ class Going:
     faces: int
     pictures: int
     sightings: int
+    holds: int
     watches: int
     identities: int
     acts: int
     face_ids: tuple[str, ...]
     pieces: tuple[bytes, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing would go."""
+        return not (self.tracks or self.faces or self.identities or self.acts or self.watches)
 
 
 def going(connection: Connection, asked: Erasure) -> Going:
@@ -65,6 +72,7 @@ def going(connection: Connection, asked: Erasure) -> Going:
         faces=len(faces),
         pictures=pictures,
         sightings=_sightings(connection, [*tracks, *emptied], list(watched)),
+        holds=_holds(connection, [*tracks, *emptied]),
         watches=len(watched),
         identities=sum(len(_identities(connection, part)) for part in some(asked.identities)),
         acts=sum(said[number] != text for number, text in asked.acts.items() if number in said),
@@ -175,6 +183,11 @@ def _sightings(connection: Connection, tracks: list[int], watches: list[int]) ->
         for part in some(keys):
             found |= set(connection.execute(select(Sighting.key).where(column.in_(part))).scalars())
     return len(found)
+
+
+def _holds(connection: Connection, tracks: list[int]) -> int:
+    held = select(func.count()).select_from(Hold)
+    return sum(connection.execute(held.where(Hold.track_key.in_(part))).scalar_one() for part in some(tracks))
 
 
 def _identities(connection: Connection, numbers: Sequence[int]) -> list[int]:

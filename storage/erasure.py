@@ -22,6 +22,7 @@ from storage.backup import clear_away
 from storage.byte_search import Found, Progress, search
 from storage.databases import Database
 from storage.erasing import Erasure, Going
+from storage.feed import beginning
 from storage.naming import face_place
 from storage.unfinished import gone, left_over, removed, settled, whole
 from streamproc.errors import ArchiveError
@@ -54,6 +55,7 @@ class ErasureReport:
     faces: int
     pictures: int
     sightings: int
+    holds: int
     watches: int
     identities: int
     acts: int
@@ -100,7 +102,9 @@ class Erasing:
         identities since this one was planned, or where pieces are left: `complete` goes on then."""
         if self._begun() is not None:
             raise ArchiveError("An erasure was begun and is not complete: complete that one first.")
-        clear_away(self._list)
+        to_find = self._list
+        to_find.absolute().parent.mkdir(parents=True, exist_ok=True)
+        clear_away(to_find)
         with self._writing() as connection:
             taken = erasing.going(connection, asked)
             act = erasing.erase(connection, asked, at)
@@ -115,7 +119,7 @@ class Erasing:
                 list(asked.pictures),
                 sorted(asked.picture_names),
             )
-            with whole(self._list) as written:
+            with whole(to_find) as written:
                 written.touch(0o600)
                 written.write_text(json.dumps(asdict(begun)), encoding="utf-8")
         return self._finished(begun, progress)
@@ -135,7 +139,7 @@ class Erasing:
         return self._finished(begun, progress)
 
     def _finished(self, begun: _Begun, progress: Progress) -> ErasureReport:
-        index = self._database.beside("index")
+        index = self._beside("index")
         index_removed = index.exists()
         gone(index)
         pictures = _removed_pictures(begun)
@@ -181,7 +185,11 @@ class Erasing:
     @property
     def _list(self) -> Path:
         """What is to be looked for, while an erasure is under way."""
-        return self._database.beside("erasing")
+        return self._beside("erasing")
+
+    def _beside(self, what: str) -> Path:
+        with self._reading() as connection:
+            return self._database.beside(what, beginning(connection).archive_id)
 
     def _begun(self) -> _Begun | None:
         if not self._list.exists():
@@ -191,7 +199,7 @@ class Erasing:
     def _files(self, begun: _Begun) -> list[Path]:
         """The archive's own files, what somebody who was killed left beside it, indexes, and the pictures."""
         own = [*self._database.own_files(self._engine), *left_over(self._list.absolute().parent)]
-        below = [self._database.beside("index"), *map(Path, begun.pictures)]
+        below = [self._beside("index"), *map(Path, begun.pictures)]
         found = own + [path for folder in below if folder.is_dir() for path in sorted(folder.rglob("*"))]
         return [path for path in found if path.is_file()]
 
@@ -203,6 +211,8 @@ def limits(report: ErasureReport) -> tuple[str, ...]:
         "destroy those.",
         "Videos, and pictures in folders that were not named, are not touched; what was overwritten or removed may be "
         "left in blocks that the disk has given up.",
+        "Search indexes that other users or machines keep of a server's archive hold the vectors until they are made "
+        "anew: remove the folder `index` of their caches.",
         "Who is seen again is archived again, without a name.",
     )
     if not report.proves:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from storage.agreement import problems
 from storage.condition import looked_at
 from storage.databases import Database
 from storage.index_agreement import disagreeing
 from storage.opening import HEAD, noted_revision
+from storage.schema import ArchiveName
 from storage.unfinished import gone, left_over, removed
 
 
@@ -31,7 +32,13 @@ def examine(url: str, mend: bool = False) -> list[Finding] | None:
         with engine.connect() as connection:
             if noted_revision(connection, place) != HEAD:
                 return None
-        return [*_rows(engine, mend), *_indexes(engine, place, mend), *_log(engine, place, mend), *_files(place, mend)]
+            name = connection.execute(select(ArchiveName.id)).scalars().first() or ""
+        return [
+            *_rows(engine, mend),
+            *_indexes(engine, place, name, mend),
+            *_log(engine, place, mend),
+            *_files(place, name, mend),
+        ]
 
 
 def _rows(engine: Engine, mend: bool) -> list[Finding]:
@@ -49,9 +56,9 @@ def _mended(connection: Connection) -> Iterator[Finding]:
         yield Finding(one.mended, True)
 
 
-def _indexes(engine: Engine, place: Database, mend: bool) -> Iterator[Finding]:
+def _indexes(engine: Engine, place: Database, name: str, mend: bool) -> Iterator[Finding]:
     with place.settled(engine) as connection:
-        found = list(disagreeing(connection, place.beside("index")))
+        found = list(disagreeing(connection, place.beside("index", name)))
     for folder, why in found:
         if mend:
             gone(folder)
@@ -78,16 +85,16 @@ def _log(engine: Engine, place: Database, mend: bool) -> Iterator[Finding]:
         )
 
 
-def _files(place: Database, mend: bool) -> Iterator[Finding]:
-    for path in left_over(place.beside("erasing").absolute().parent):
+def _files(place: Database, name: str, mend: bool) -> Iterator[Finding]:
+    for path in left_over(place.beside("erasing", name).absolute().parent):
         if mend:
             removed(path)
             yield Finding(f"{path.name}, which somebody began and did not finish, was removed.", True)
         else:
             yield Finding(f"{path} was begun by a program that was killed: let --mend remove it.", False)
-    if (former := place.beside("former")).exists():
+    if (former := place.beside("former", name)).exists():
         yield Finding(f"{former} is left of a restore that was killed: look at both, and remove the one.", False)
-    if place.beside("erasing").exists():
+    if place.beside("erasing", name).exists():
         yield Finding(
             "An erasure was cut off: complete it with `streamproc erase`, whose list of what to look for lies there.",
             False,

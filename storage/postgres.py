@@ -4,7 +4,6 @@ Writers hold a shared advisory lock until their transaction ends, so that many a
 it writes holds it alone. A reader's transaction sees one state from its first question to its last.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from storage import partitions
 from storage.records import ArchiveRoom
+from storage.schema import Base
 from streamproc.config import cache_dir
 from streamproc.errors import ArchiveError, ArchiveFull, ArchiveNotFound, ArchiveUnreachable, MissingLibrary
 
@@ -170,18 +170,16 @@ class PostgresDatabase:
         """The bytes given back: those of the oldest month of which nothing is left. Other free room is used again."""
         return partitions.drop_empty(engine)
 
+    def beside(self, what: str, archive_id: str) -> Path:
+        """A place of the archive's own in the cache folder."""
+        return cache_dir() / what / archive_id
+
     def take_in_log(self, engine: Engine) -> None:
         """Nothing: the server sees to its log."""
 
     def room(self, connection: Connection) -> ArchiveRoom:
         """What the database takes; the server's disk cannot be seen from here."""
         return ArchiveRoom(self.file_bytes(connection), 0, None)
-
-    def beside(self, what: str) -> Path:
-        """A name of the database's own in the cache folder, which is there."""
-        folder = cache_dir() / "archives"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{hashlib.sha256(str(self).encode()).hexdigest()[:16]}.{what}"
 
     def own_files(self, engine: Engine) -> list[Path]:
         """The database's, and the server's write-ahead log; none where this is another machine, or user."""
@@ -212,7 +210,9 @@ class PostgresDatabase:
     def rewrite(self, engine: Engine) -> None:
         """Nothing; every table was written anew."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM FULL"))
+            named = ", ".join(table.name for table in Base.metadata.sorted_tables)
+            connection.execute(text(f"VACUUM (FULL, ANALYZE) {named}"))
+            connection.execute(text("VACUUM FULL pg_statistic"))  # samples of values, as they were before
             connection.execute(text("CHECKPOINT"))  # files of old tables are kept until then
 
     def file_bytes(self, connection: Connection) -> int:

@@ -2,10 +2,11 @@
 
 import os
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage.backup import clear_away, copy_pages, explained, verified_backup
@@ -22,10 +23,10 @@ ALONE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What an archive holds that a backup was put in the place of: its file, the schema of the backup and today's, and
-    how many layers do not match their checksums, as they did not in the backup."""
+    """What an archive holds that a backup was put in the place of: its file (None: a server keeps it), the backup's
+    schema and today's, and how many layers do not match their checksums, as they did not in the backup."""
 
-    path: Path
+    path: Path | None
     from_revision: str
     revision: str
     tracks: int
@@ -38,7 +39,8 @@ def restore(backup: Path, url: str, *, force: bool = False, progress: Progress =
     taken for its.
 
     With `force` it takes the place of an archive that is there: that one is kept as FILE.former until the new one is
-    in its place. Whoever is killed meanwhile leaves the former one as it was, or the new one whole.
+    in its place. A server's database must be empty. Whoever is killed meanwhile leaves the former one as it was, or the
+    new one whole.
 
     Raises ArchiveNotFound where there is no backup, ArchiveError where the backup is damaged or an archive is there (or
     in use), ArchiveFull where there is no room; then what was there is unharmed.
@@ -46,7 +48,7 @@ def restore(backup: Path, url: str, *, force: bool = False, progress: Progress =
     place = database(url)
     place.require_place(create=True)
     if place.file is None:
-        raise ArchiveError(f"{place} is kept by a server: restore into a file first, and copy that.")
+        return _onto_server(backup, url, progress)
     target = place.file
     if target.exists() and not force:
         raise ArchiveError(f"There is an archive {target} already: name another one, or replace it with --force.")
@@ -62,6 +64,17 @@ def restore(backup: Path, url: str, *, force: bool = False, progress: Progress =
         engine.dispose()
         after = _verified(written, before, progress)
     return Restored(target, before.revision, after.revision, after.rows["tracks"], after.rows["faces"], after.damaged)
+
+
+def _onto_server(backup: Path, url: str, progress: Progress) -> Restored:
+    """As `restore`; the server's database must be empty. All of it or, after a kill, nothing is there."""
+    from storage.copying import copy_archive
+
+    with tempfile.TemporaryDirectory(prefix="streamproc-") as folder:
+        file = str(Path(folder) / "archive.db")
+        made = restore(backup, file, progress=progress)  # of any schema; the backup itself stays as it is
+        copy_archive(file, url, progress)
+    return replace(made, path=None)
 
 
 def _name_anew(written: Path) -> None:

@@ -114,13 +114,15 @@ class SqliteFile:
         """
         _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")
 
-    def beside(self, what: str) -> Path:
+    def beside(self, what: str, archive_id: str) -> Path:
         """The file's name, a dot and that."""
         return Path(f"{self.file}.{what}")
 
     def own_files(self, engine: Engine) -> list[Path]:
         """The file, what SQLite keeps beside it, and what a killed restore left of a former one."""
-        return [path for file in (self.file, self.beside("former")) for path in (file, *sides(file)) if path.is_file()]
+        return [
+            path for file in (self.file, Path(f"{self.file}.former")) for path in (file, *sides(file)) if path.is_file()
+        ]
 
     def rewrite(self, engine: Engine) -> None:
         """Nothing; the file was written anew."""

@@ -31,7 +31,8 @@ def whole(target: Path, swapping: AbstractContextManager[None] | None = None) ->
 
 def left_over(folder: Path) -> list[Path]:
     """Files in the folder that somebody began who lives no more."""
-    found = [(path, _NAME.fullmatch(path.name)) for path in sorted(folder.iterdir())]
+    held = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [(path, _NAME.fullmatch(path.name)) for path in held]
     return [path for path, match in found if match is not None and not _lives(int(match[1]))]
 
 

@@ -61,7 +61,11 @@ def restore(
             if made.revision == made.from_revision
             else f", brought from schema {made.from_revision} to {made.revision}"
         )
-        out.print(f"{made.path}: {made.tracks} tracks, {made.faces} faces{brought}.", markup=False, soft_wrap=True)
+        out.print(
+            f"{made.path or 'The archive'}: {made.tracks} tracks, {made.faces} faces{brought}.",
+            markup=False,
+            soft_wrap=True,
+        )
     _tell_damaged(made.damaged)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from storage.erasure import ErasureReport
     from streamproc.config import Settings
 
+MOST_FOUND = 1000
+"""Tracks that a photo finds at most."""
 STOPPED = "Stopped. Where rows were gone already, `streamproc erase` on the same archive goes on with it."
 
 
@@ -75,8 +77,10 @@ def erase(
                 if made is None:  # else they were the ones who are gone now
                     raise
                 plan = None
-            if plan is not None and not plan.going.faces:
-                plan = None if made is not None else plan
+            if plan is not None and plan.going.nothing:
+                if made is None:
+                    raise UnknownRecord("The archive holds nothing of who was asked for.")
+                plan = None
             if made is not None and plan is not None:
                 err.print(f"An erasure that was cut off was completed first: act {made.act} of the log.")
             if plan is not None and yes:
@@ -100,8 +104,10 @@ def _found(archive: Any, settings: "Settings", photo: Path, number: int | None, 
     from pipelines.asking import Asker
 
     asker = Asker.load(settings)
-    result = asker.ask(archive, asker.face(photo, number), top=max(archive.info().tracks, 1))
+    result = asker.ask(archive, asker.face(photo, number), top=MOST_FOUND)
     likely = [one for one in result.matches if one.similarity >= result.needed and one.probability >= at_least]
+    if len(likely) == MOST_FOUND:
+        err.print(f"More than {MOST_FOUND} tracks are alike: these are the first; ask again afterwards.")
     return tuple(one.record.track_id for one in likely)
 
 
@@ -125,10 +131,11 @@ def _plan_document(plan: "Plan") -> dict[str, object]:
 
 
 def _tell_plan(plan: "Plan", lines: list[str]) -> None:
-    table = Table("track", "camera", "since", "until", "")
+    table = Table("", "camera", "since", "until")
+    table.add_column("track", overflow="fold")
     for one in plan.tracks:
         part = "" if one.id in plan.whole else "some of its faces"
-        table.add_row(one.id, one.camera, utc(one.started_at), utc(one.ended_at), part)
+        table.add_row(part, one.camera, utc(one.started_at), utc(one.ended_at), one.id)
     out.print(table)
     out.print(f"Would go: {'; '.join(lines)}.", markup=False, soft_wrap=True)
     out.print("Nothing was erased: repeat it with --yes.")
@@ -153,8 +160,8 @@ def _lines(made: "ErasureReport", limits: tuple[str, ...]) -> list[str]:
     lines = [
         f"Erased at {utc(made.at)} by {made.by} (act {made.act} of the log): {made.tracks} tracks, {made.faces} faces, "
         f"{made.pictures} enhancement layers, {made.identities} identities, {made.acts} things said of them, "
-        f"{made.watches} watches, {made.sightings} sightings, {len(made.picture_files)} picture files"
-        f"{', the search index' if made.index_removed else ''}.",
+        f"{made.watches} watches, {made.sightings} sightings, {made.holds} holds, "
+        f"{len(made.picture_files)} picture files{', the search index' if made.index_removed else ''}.",
         f"Looked for afterwards: {made.pieces} pieces of their bytes, in every byte of these files; "
         f"none was found{f' but {made.shared} that are part of what stays as well' if made.shared else ''}.",
     ]

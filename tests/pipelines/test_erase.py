@@ -52,6 +52,7 @@ def test_somebody_goes_with_names_watches_and_sightings(site: Site, tmp_path: Pa
     desk.name(one, "Anna Maria Bergström-Vandenberghe of the second floor")
     desk.name(two, "Benjamin")
     desk.undo(1)
+    site.archive.holds.add([anna], "me", NOON, "the case of her by name")
     site.archive.watches.add_identity("her by number", one, NOON)
     site.archive.watches.add_photo("her by photo", CODEC, looks(0), 0.9, NOON)
     site.archive.watches.add_photo("him by photo", CODEC, looks(1), 0.9, NOON)
@@ -62,6 +63,7 @@ def test_somebody_goes_with_names_watches_and_sightings(site: Site, tmp_path: Pa
 
     report = erase(site, "Anna Maria Bergström-Vandenberghe of the second floor")
     assert (report.tracks, report.faces, report.watches, report.acts, report.identities) == (2, 4, 2, 2, 1)
+    assert report.holds == 1
     assert report.proves
     assert texts(tmp_path, "Anna", "Bergstr", "her by") == []
     assert [track.id for track in site.archive.tracks()] == [ben]
@@ -172,6 +174,22 @@ def test_by_photo_what_a_search_finds_is_listed(site: Site, monkeypatch: pytest.
     made = CliRunner().invoke(app, ["erase", "--archive", str(tmp_path / "site.db"), "--like", "photo.jpg", "--json"])
     assert [track["track_id"] for track in json.loads(made.stdout)["tracks"]] == [anna]
     assert site.archive.info().tracks == 2
+
+
+def test_a_name_goes_whose_tracks_went_before(site: Site, tmp_path: Path) -> None:
+    anna = site.walk("gate", 0, 0, 1)
+    Keeper(site.archive, PeopleCodec())
+    Desk(site.archive, "me").name(person(site, anna), "Anna")
+    erase(site, tracks=(anna,))  # the last one takes the name with it
+    assert texts(tmp_path, "Anna") == []
+    ben = site.walk("gate", 1, 5, 6)
+    Keeper(site.archive, PeopleCodec())
+    Desk(site.archive, "me").name(person(site, ben), "Benjamin")
+    with site.archive._writing() as connection:
+        connection.exec_driver_sql("DELETE FROM tracks")
+    report = erase(site, "Benjamin")
+    assert (report.tracks, report.acts, report.identities) == (0, 1, 1)
+    assert texts(tmp_path, "Benjamin") == []
 
 
 def test_the_clock_of_a_track_stays(site: Site) -> None:

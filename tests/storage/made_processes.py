@@ -6,6 +6,8 @@ from made_tracks import CODEC, START, made_track
 
 from storage import Archive
 from storage.copying import copy_archive
+from storage.erasing import Erasure
+from storage.verifying import unseen
 from streamproc.types import SourceResult
 
 
@@ -31,3 +33,9 @@ def open_only(said: Connection, url: str) -> None:
 def copy_all(said: Connection, source: str, target: str) -> None:
     """Copies an archive."""
     copy_archive(source, target, lambda name, done, total: said.send(name))
+
+
+def erase(url: str, asked: Erasure) -> None:
+    """Erases somebody."""
+    with Archive.open(url) as archive:
+        archive.erasing.erase(asked, START, unseen)

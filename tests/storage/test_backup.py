@@ -4,6 +4,7 @@ import hashlib
 import random
 import sqlite3
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -195,7 +196,7 @@ def test_without_room_nothing_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_killed_backup_leaves_the_one_before_or_the_new_one(tmp_path: Path) -> None:
     archive, target = filled(tmp_path / "a.db", 30), tmp_path / "b.db"
     there = set()
-    for _ in killed_at_random(lambda: back_up(str(archive), target, force=True), MOMENTS, random.Random(1)):
+    for _ in killed_at_random(partial(back_up, str(archive), target, force=True), MOMENTS, random.Random(1)):
         there.add(target.exists())
         if target.exists():
             assert verified_backup(target).rows["tracks"] == 30
@@ -203,7 +204,7 @@ def test_a_killed_backup_leaves_the_one_before_or_the_new_one(tmp_path: Path) ->
             sidecar(target).unlink(missing_ok=True)
     assert there == {True, False}
     back_up(str(archive), target, force=True)
-    for _ in killed_at_random(lambda: back_up(str(archive), target, force=True), MOMENTS, random.Random(2)):
+    for _ in killed_at_random(partial(back_up, str(archive), target, force=True), MOMENTS, random.Random(2)):
         assert verified_backup(target).rows["tracks"] == 30
     back_up(str(archive), target, force=True)
     assert names(tmp_path) == ["a.db", "b.db", "b.db.sha256"]
@@ -217,7 +218,7 @@ def test_a_killed_restore_leaves_the_former_archive_or_the_new_one(tmp_path: Pat
     )
     target, seen = tmp_path / "a.db", set()
     target.write_bytes(former.read_bytes())
-    for _ in killed_at_random(lambda: restore(backup.path, str(target), force=True), MOMENTS, random.Random(3)):
+    for _ in killed_at_random(partial(restore, backup.path, str(target), force=True), MOMENTS, random.Random(3)):
         held = cameras(target)
         seen.add(tuple(held))
         assert held in ({"door": 10}, {"yard": 30})
