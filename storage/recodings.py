@@ -235,8 +235,8 @@ class Recodings:
                     tracks.join(Track, Track.key == Face.track_key),
                     anew.join(Track, Track.key == Face.track_key),
                 )
-            written = dict(connection.execute(tracks).tuples().all())
-            known = dict(connection.execute(anew).tuples().all())
+            written = dict(connection.execute(tracks).all())
+            known = dict(connection.execute(anew).all())
             codecs = select(Codec.key, Codec.id, Codec.profile).where(Codec.id != codec_id).order_by(Codec.key.desc())
             return [
                 Generation(name, profile, written[key], written[key] - known.get(key, 0))
