@@ -55,9 +55,9 @@ def going(connection: Connection, asked: Erasure) -> Going:
     emptied = _emptied(connection, tracks, faces)
     digests, pictures = _pictures(connection, faces)
     watched = _watches(connection, asked)
-    values = [payload for _, payload in faces.values()] + digests + [feature for feature in watched.values() if feature]
-    for part in some(list(faces)):  # in newer weights' terms, those of an upgrade that was taken back included
-        values += connection.execute(select(RecodedLayer.payload).where(RecodedLayer.face_key.in_(part))).scalars()
+    recoded = _recoded(connection, faces)
+    values = [payload for _, payload in faces.values()] + recoded + digests
+    values += [feature for feature in watched.values() if feature]
     said = {number: text for part in some(list(asked.acts)) for number, text in _acts(connection, part)}
     values += [_name(text) for number, text in said.items() if text != asked.acts[number]]
     return Going(
@@ -140,6 +140,14 @@ def _emptied(connection: Connection, tracks: list[int], faces: Mapping[int, obje
         rows = connection.execute(select(Face.track_key, Face.key).where(Face.track_key.in_(part)))
         kept |= {track for track, key in rows if key not in faces}
     return [track for track in others if track not in kept]
+
+
+def _recoded(connection: Connection, faces: Mapping[int, object]) -> list[bytes]:
+    """What newer weights wrote of the faces."""
+    found: list[bytes] = []
+    for part in some(list(faces)):
+        found += connection.execute(select(RecodedLayer.payload).where(RecodedLayer.face_key.in_(part))).scalars()
+    return found
 
 
 def _pictures(connection: Connection, faces: Mapping[int, object]) -> tuple[list[bytes], int]:

@@ -37,8 +37,9 @@ def _expected(connection: Connection, codec_id: str, position: FeedPosition) -> 
     in it or not."""
     held = select(func.count()).select_from(Face).join(Codec, Codec.key == Face.codec_key)
     count = connection.execute(held.where(Codec.id == codec_id, Face.key <= position.face_key)).scalar_one()
-    anew = select(func.count()).select_from(RecodedLayer).join(Face, Face.key == RecodedLayer.face_key)
-    anew = anew.where(RecodedLayer.recoding_key == position.recoding, RecodedLayer.key <= position.recoded)
-    count += connection.execute(anew).scalar_one() if position.recoding else 0
+    anew = select(func.count()).where(
+        RecodedLayer.recoding_key == position.recoding, RecodedLayer.key <= position.recoded
+    )
+    count += connection.execute(anew).scalar_one()
     late = select(func.count()).select_from(RemovedFace).where(RemovedFace.key > position.removal)
     return count, count + connection.execute(late).scalar_one()

@@ -235,8 +235,8 @@ class Recodings:
                     tracks.join(Track, Track.key == Face.track_key),
                     anew.join(Track, Track.key == Face.track_key),
                 )
-            written = dict(connection.execute(tracks).all())
-            known = dict(connection.execute(anew).all())
+            written = {row[0]: row[1] for row in connection.execute(tracks)}
+            known = {row[0]: row[1] for row in connection.execute(anew)}
             codecs = select(Codec.key, Codec.id, Codec.profile).where(Codec.id != codec_id).order_by(Codec.key.desc())
             return [
                 Generation(name, profile, written[key], written[key] - known.get(key, 0))

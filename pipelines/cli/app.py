@@ -38,6 +38,6 @@ for command in (
     app.command()(command)
 app.add_typer(identity)
 app.add_typer(watch)
-app.add_typer(upgrade)
 app.add_typer(keeping.hold)
+app.add_typer(upgrade)
 app.add_typer(bench)

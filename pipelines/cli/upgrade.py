@@ -121,7 +121,9 @@ def measure(
 
 
 @upgrade.command()
-def switch(archive: ArchiveOption, config: ConfigOption = None, yes: YesOption = False) -> None:
+def switch(
+    archive: ArchiveOption, config: ConfigOption = None, yes: YesOption = False, json: JsonOption = False
+) -> None:
     """Show what the upgrade loses; with --yes name the newer weights in the settings' file (--config).
 
     Example: streamproc upgrade switch --archive archive.db --config site.yaml --yes
@@ -135,23 +137,30 @@ def switch(archive: ArchiveOption, config: ConfigOption = None, yes: YesOption =
         settings = settings_file.load(config)
         with Archive.open(archive) as opened:
             record = steps.begun(opened)
-            _tell(steps.measure(opened, settings, record))
+            loss = steps.measure(opened, settings, record)
+            if not json:
+                _tell(loss)
             progress = opened.recodings.progress(record.codec_id)
-            if progress.waiting or progress.bare:
+            if (progress.waiting or progress.bare) and not json:
                 out.print(
                     f"{progress.waiting} faces are not coded anew yet, {progress.bare} cannot be, for their pictures "
                     "are gone: the older weights answer for them, so keep those."
                 )
-            for name in steps.lost_watches(opened, record):
+            lost = steps.lost_watches(opened, record)
+            for name in [] if json else lost:
                 out.print(f"The watch '{name}' is for a photo and falls silent: add it anew.", markup=False)
             if not yes or config is None:
                 raise ConfigError("Nothing is switched yet: add --yes, and --config FILE, the settings to change.")
             steps.switch(opened, settings, record, config)
+    if json:
+        left = {"waiting": progress.waiting, "without_picture": progress.bare, "lost_watches": list(lost)}
+        emit({"weights": record.weights, "config": str(config), "loss": loss, **left})
+        return
     out.print(f"{config} names {record.weights} now: start the service anew. `upgrade rollback` goes back.")
 
 
 @upgrade.command()
-def rollback(archive: ArchiveOption, config: ConfigOption = None) -> None:
+def rollback(archive: ArchiveOption, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Go back: the settings name the older weights again, what was coded anew is removed.
 
     Example: streamproc upgrade rollback --archive archive.db --config site.yaml
@@ -166,11 +175,16 @@ def rollback(archive: ArchiveOption, config: ConfigOption = None) -> None:
             record = steps.begun(opened)
             layers = opened.recodings.layers(record.codec_id)
             steps.roll_back(opened, settings, record, config, lambda done: show("removed", done, layers))
+    if json:
+        emit({"weights": record.weights, "removed": layers, "in_use": record.replaces})
+        return
     out.print(f"The upgrade to {record.weights} is taken back; {record.replaces} is in use.")
 
 
 @upgrade.command()
-def finish(archive: ArchiveOption, config: ConfigOption = None, yes: YesOption = False) -> None:
+def finish(
+    archive: ArchiveOption, config: ConfigOption = None, yes: YesOption = False, json: JsonOption = False
+) -> None:
     """Give faces their newer layer for good: without pictures in place of the older one; there is no way back then.
 
     Example: streamproc upgrade finish --archive archive.db --config site.yaml --yes
@@ -189,6 +203,9 @@ def finish(archive: ArchiveOption, config: ConfigOption = None, yes: YesOption =
             layers = opened.recodings.layers(record.codec_id)
             moved = steps.finish(opened, settings, record, lambda done: show("finished", done, layers))
             kept = opened.recodings.layers(record.codec_id)
+    if json:
+        emit({"weights": record.weights, "newer_alone": moved, "both": kept})
+        return
     out.print(f"{moved} faces have their newer layer alone; {kept} with a picture keep the older one for it.")
 
 

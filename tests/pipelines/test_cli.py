@@ -61,7 +61,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
     assert result.returncode == 0
     assert time.monotonic() - begun[1] < 5  # a quarter of a second on an idle machine
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
-    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "hold", "bench"]
+    assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "hold", "upgrade", "bench"]
 
 
 @pytest.mark.parametrize(
