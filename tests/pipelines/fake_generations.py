@@ -3,10 +3,11 @@ codes one anew."""
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from multiprocessing.connection import Connection
 
 import numpy as np
 from fake_people import NOON, SIZE, PeopleCodec, looks
@@ -80,10 +81,10 @@ def walk(
     return ids
 
 
-def recode_all(said: Callable[[object], None], url: str) -> None:
+def recode_all(said: Connection, url: str) -> None:
     """Nothing; the archive is coded anew, few faces at a time, and the count said after each part."""
     recoding.AT_ONCE = 3
     with Archive.open(url) as archive:
         slow = Painter(NEW, turn=5, patience=0.002)
-        done = recoding.recode(archive, lambda codec_id: OLDER, slow, said)
-        said(f"finished {done.faces}")
+        done = recoding.recode(archive, lambda codec_id: OLDER, slow, said.send)
+        said.send(f"finished {done.faces}")

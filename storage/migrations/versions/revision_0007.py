@@ -8,15 +8,6 @@ from storage.schema import BIG_KEY
 revision = "0007"
 down_revision: str | None = "0006"
 
-_FACE_REMOVED = """
-CREATE OR REPLACE FUNCTION face_removed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO removed_faces (face_key) VALUES (OLD.key);
-    DELETE FROM enhancement_layers WHERE face_key = OLD.key;
-{more}    RETURN NULL;
-END $$
-"""
-
 
 def upgrade() -> None:
     """Add the tables; nothing that older archives hold is touched."""
@@ -33,8 +24,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("codec_key", name="uq_recodings_codec_key"),
         sqlite_autoincrement=True,
     )
-    server = op.get_bind().dialect.name == "postgresql"
-    face = sa.ForeignKeyConstraint(["face_key"], ["faces.key"], "fk_recoded_layers_face_key_faces", ondelete="CASCADE")
     op.create_table(
         "recoded_layers",
         sa.Column("key", BIG_KEY, nullable=False),
@@ -42,7 +31,7 @@ def upgrade() -> None:
         sa.Column("face_key", BIG_KEY, nullable=False),
         sa.Column("checksum", sa.Integer(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
-        *([] if server else [face]),
+        *_of_faces(),
         sa.PrimaryKeyConstraint("key", name="pk_recoded_layers"),
         sa.UniqueConstraint("face_key", "recoding_key", name="uq_recoded_layers_face_key_recoding_key"),
         sqlite_autoincrement=True,
@@ -50,8 +39,6 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(_FACE_REMOVED)
     op.create_index("ix_recoded_layers_recoding_key_key", "recoded_layers", ["recoding_key", "key"])
-    if server:  # there faces.key is not unique, so layers follow their faces by the trigger
-        op.execute(_FACE_REMOVED.format(more="    DELETE FROM recoded_layers WHERE face_key = OLD.key;\n"))
 
 
 _FACE_REMOVED = """
@@ -75,8 +62,6 @@ def _of_faces() -> list[sa.ForeignKeyConstraint]:
 
 
 def downgrade() -> None:
-    """Drop them."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(_FACE_REMOVED.format(more=""))
+    """Drop them, on SQLite."""
     op.drop_table("recoded_layers")
     op.drop_table("recodings")
