@@ -145,8 +145,8 @@ def _codecs(held: "ArchiveCondition | None", profile: str) -> tuple[State, str]:
         return State.OK, f"All {faces} faces were written by the codec in use, {ours.profile} ({ours.codec_id})."
     names = ", ".join(f"{codec.profile} ({codec.codec_id})" for codec in others)
     return State.FAILED if foreign == faces else State.WARNING, (
-        f"{foreign} of {faces} faces were written by {names}, not by {ours.profile} ({ours.codec_id}): searches cannot "
-        "compare them, so set encode.profile to what wrote them, or begin another archive."
+        f"{foreign} of {faces} faces were written by {names}, not by {ours.profile} ({ours.codec_id}): searches ask "
+        "those weights for them, so keep them at hand, and `streamproc upgrade` codes faces anew."
     )
 
 
