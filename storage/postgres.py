@@ -164,8 +164,9 @@ class PostgresDatabase:
         """Nothing: the server sees to its log."""
 
     def room(self, connection: Connection) -> ArchiveRoom:
-        """What the database takes; the server's disk cannot be seen from here."""
-        return ArchiveRoom(self.file_bytes(connection), 0, None)
+        """Nothing that can be known: removed rows take room until autovacuum comes, and the server's disk cannot be
+        seen from here."""
+        return ArchiveRoom(None, 0, None)
 
     def beside(self, what: str) -> Path:
         """A name of the database's own in the cache folder, which is there."""
