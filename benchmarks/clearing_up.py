@@ -87,15 +87,14 @@ def main() -> None:
     folder = tempfile.TemporaryDirectory(dir=arguments.folder)
     with folder as name, Archive.open(str(Path(name) / "a.db"), create=True) as archive:
         fill(archive, "gate", tracks)
-        used = archive.room().used
-        print(f"{3 * tracks} faces of {tracks} tracks, {used / 2**20:.0f} MiB", flush=True)
+        print(f"{3 * tracks} faces of {tracks} tracks, {archive.info().bytes.file / 2**20:.0f} MiB", flush=True)
         clear(archive, "told, not done", Rules(Terms(pictures=half)), dry=True)
         clear(archive, "pictures", Rules(Terms(pictures=half)))
         clear(archive, "pictures again", Rules(Terms(pictures=half)))
         clear(archive, "tracks", Rules(Terms(faces=half)))
         fill(archive, "yard", tracks // 2)
-        print(f"filled again: {(archive.room().used + archive.room().spare) / 2**20:.0f} MiB", flush=True)
-        clear(archive, "too large by a tenth", Rules(bytes=int(0.9 * archive.room().used)))
+        print(f"filled again: {archive.info().bytes.file / 2**20:.0f} MiB", flush=True)
+        clear(archive, "too large by a tenth", Rules(bytes=int(0.9 * (archive.room().used or 0))))
         shrink(archive)
 
 

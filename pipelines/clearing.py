@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pipelines.messages import Cleared, DiskState
-from pipelines.retaining import Evidence, give_back
+from pipelines.retaining import Evidence, give_back, unheeded
 from storage import RESERVE, Archive, ClearedStep, Removed, Rules
 from streamproc.errors import ArchiveError, ArchiveFull
 
@@ -44,6 +44,8 @@ class Clearing:
         self._rules, self._steps = rules, None
         self._not_before = self._steady()
         if rules.any:
+            if said := unheeded(self._archive, rules):
+                self._tell(Cleared(said, False))
             self._begin(at)
 
     def look(self, at: datetime) -> None:

@@ -11,7 +11,7 @@ from streamproc.query.acts import Standing, standing
 
 SPARE = 0.02
 """Of what the archive uses, the share that its file keeps free for new faces when it gives back room."""
-SHRINK_BYTES = 1 << 20
+SHRINK_BYTES = 1 << 18
 """So much room is given back in one go: some milliseconds."""
 
 
@@ -72,9 +72,21 @@ def cleared(archive: Archive, kept: Rules, now: datetime, dry: bool = False) -> 
         yield from archive.clear(kept, now, evidence, dry=dry)
 
 
+def unheeded(archive: Archive, kept: Rules) -> str:
+    """A sentence where the rules say what cannot be heeded; empty where they do not."""
+    if (kept.bytes is None and kept.free is None) or archive.room().used is not None:
+        return ""
+    return (
+        "retention.bytes and retention.free are not heeded: how much room an archive takes, only its server knows. "
+        "Ages and cameras' own bytes are."
+    )
+
+
 def give_back(archive: Archive, all_of_it: bool = False) -> int:
     """The bytes that the archive's file gave back in one small step; 0: what is left is for new faces, or, with
     `all_of_it`, nothing is left."""
     room = archive.room()
+    if room.used is None:
+        return archive.shrink(SHRINK_BYTES)  # the server keeps what it has for new faces
     extra = room.spare - (0 if all_of_it else int(SPARE * room.used))
     return archive.shrink(min(extra, SHRINK_BYTES)) if extra > 0 else 0

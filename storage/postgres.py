@@ -4,6 +4,7 @@ Writers hold a shared advisory lock until their transaction ends, so that many a
 it writes holds it alone. A reader's transaction sees one state from its first question to its last.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,15 +172,17 @@ class PostgresDatabase:
         return partitions.drop_empty(engine)
 
     def beside(self, what: str, archive_id: str) -> Path:
-        """A place of the archive's own in the cache folder."""
-        return cache_dir() / what / archive_id
+        """A place in the cache folder of the archive's own: databases made from one template share the name."""
+        place = hashlib.sha256(f"{self} {archive_id}".encode()).hexdigest()
+        return cache_dir() / what / place[:32]
 
     def take_in_log(self, engine: Engine) -> None:
         """Nothing: the server sees to its log."""
 
     def room(self, connection: Connection) -> ArchiveRoom:
-        """What the database takes; the server's disk cannot be seen from here."""
-        return ArchiveRoom(self.file_bytes(connection), 0, None)
+        """Nothing that can be known: removed rows take room until autovacuum comes, and the server's disk cannot be
+        seen from here."""
+        return ArchiveRoom(None, 0, None)
 
     def own_files(self, engine: Engine) -> list[Path]:
         """The database's, and the server's write-ahead log; none where this is another machine, or user."""

@@ -95,9 +95,9 @@ class ClearedStep:
 @dataclass(frozen=True, slots=True)
 class ArchiveRoom:
     """Bytes of the database that are `used`, those in its files that are `spare`, and those of the disk that are
-    `free`, None where the database is on a server."""
+    `free`; None where a server keeps it: what it removed takes room until it sees to that, and its disk is its own."""
 
-    used: int
+    used: int | None
     spare: int
     free: int | None
 

@@ -40,8 +40,9 @@ class Rules:
         return self.bytes is not None or self.free is not None or any(one != Terms() for one in terms)
 
     def too_much(self, room: ArchiveRoom) -> float:
-        """By how many bytes the archive is too large, or its disk too full; 0: by none."""
-        large = 0.0 if self.bytes is None or room.used <= self.bytes else room.used - (1 - SLACK) * self.bytes
+        """By how many bytes the archive is too large, or its disk too full; 0: by none, or nobody knows."""
+        used = room.used or 0
+        large = 0.0 if self.bytes is None or used <= self.bytes else used - (1 - SLACK) * self.bytes
         there = None if room.free is None else room.free + room.spare
         full = self.free is not None and there is not None and there < self.free
         return max(large, (1 + SLACK) * (self.free or 0) - (there or 0)) if full else large

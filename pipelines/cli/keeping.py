@@ -53,7 +53,7 @@ def retain(
     What is named, watched for or held stays. Example: streamproc retain --dry-run --config site.yaml --archive site.db
     """
     with work():
-        from pipelines.retaining import rules
+        from pipelines.retaining import rules, unheeded
         from storage import Archive
         from streamproc import config as settings_file
         from streamproc.errors import ConfigError
@@ -62,6 +62,8 @@ def retain(
         if not kept.any:
             raise ConfigError("Nothing says what is to go: give a configuration with `retention` (--config).")
         with Archive.open(archive) as opened:
+            if said := unheeded(opened, kept):
+                err.print(said, markup=False, soft_wrap=True)
             gone, given = _retained(opened, kept, dry_run)
             short = not dry_run and kept.too_much(opened.room()) > 0
     if json:

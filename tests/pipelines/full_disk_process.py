@@ -1,7 +1,7 @@
 """The archive stage's recorder on a small disk of its own that becomes full; prints what came of it as JSON.
 
-Arguments: a folder to mount the disk at, whether a file of somebody else takes up the rest of it ("filled") or not, and
-how many tracks come. Begun by `unshare -m`, so that nobody else sees the disk.
+Arguments: a folder to mount the disk at, and how many tracks come. Begun by `unshare -m`, so that nobody else sees
+it.
 """
 
 import json
@@ -53,8 +53,8 @@ def made_track(ordinal: int) -> CodedTrack:
     return CodedTrack(ordinal, at, at, 3, (face,))
 
 
-def main(folder: str, filled: str, count: str) -> None:
-    """Record so many tracks on a disk of 20 MiB, of which 4 are somebody else's where it is `filled`."""
+def main(folder: str, count: str) -> None:
+    """Record so many tracks on a disk of 20 MiB, of which 4 are soon somebody else's."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", folder], check=True)
     path, control = Path(folder) / "a.db", Control()
     with Archive.open(str(path), create=True) as archive:
@@ -68,7 +68,7 @@ def main(folder: str, filled: str, count: str) -> None:
             recorder.clear_some()
             if ordinal == HELD:
                 archive.holds.add([archive.tracks()[-1].id], "me", START)
-            if ordinal == 100 and filled == "filled":
+            if ordinal == 100:
                 fill(Path(folder) / "another", 4 << 20)
         for _ in range(200):
             recorder.clear_some()

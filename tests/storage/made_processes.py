@@ -1,10 +1,12 @@
 """What tests let processes of their own do, that may be killed."""
 
+import time
+from datetime import datetime
 from multiprocessing.connection import Connection
 
 from made_tracks import CODEC, START, made_track
 
-from storage import Archive
+from storage import Archive, Rules, retention
 from storage.copying import copy_archive
 from storage.erasing import Erasure
 from storage.verifying import unseen
@@ -39,3 +41,16 @@ def erase(url: str, asked: Erasure) -> None:
     """Erases somebody."""
     with Archive.open(url) as archive:
         archive.erasing.erase(asked, START, unseen)
+
+
+def clear(said: Connection, url: str, rules: Rules, now: datetime) -> None:
+    """Clears up and gives back room, a step of two tracks a time, and says each step once it is on the disk."""
+    retention.TRACKS_A_STEP = 2
+    with Archive.open(url) as archive:
+        said.send("open")
+        for _ in archive.clear(rules, now):
+            said.send("step")
+            time.sleep(0.005)  # whoever kills it may be slow
+        while archive.shrink(1 << 14):
+            said.send("shrunk")
+        said.send("finished")

@@ -1,74 +1,62 @@
 """Clearing up that is killed at any moment takes nothing that is not over its time, and the next one completes it."""
 
 import random
-import signal
-import sqlite3
 import time
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
-from clearing_process import NOW, start
+from inside import rows
+from made_processes import clear
 from made_tracks import FACES_A_TRACK, START, begin, made_track
+from started import Started
 
-from storage import Archive
+from storage import Archive, Rules, Terms
 from streamproc.types import Layer
 
 TRACKS, OLD, OLD_PICTURES, HELD = 160, 80, 130, (3, 47)
 """So many tracks; so many are over their time, so many their pictures'; these are held."""
+NOW = START + timedelta(days=30)
+RULES = Rules(Terms(NOW - (START + timedelta(minutes=OLD_PICTURES)), NOW - (START + timedelta(minutes=OLD))))
 
 
-def checked(path: Path, came: int) -> int:
+def checked(archive: Archive, came: int) -> int:
     """How many tracks are there; whatever is not over its time is whole."""
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        orphans = "SELECT count(*) FROM enhancement_blobs WHERE digest NOT IN (SELECT digest FROM enhancement_layers)"
-        assert connection.execute(orphans).fetchone() == (0,)
-        removed = connection.execute("SELECT count(*) FROM removed_faces").fetchone()[0]
-    with Archive.open(str(path)) as archive:
-        tracks = {int(track.id[-4:]): track for track in archive.tracks()}
-        assert {*HELD, *range(OLD, TRACKS), *range(TRACKS, TRACKS + came)} <= set(tracks)
-        for ordinal, track in tracks.items():
-            made, codes = made_track(ordinal), [archive.code(name) for name in track.face_ids]
-            assert [code.base for code in codes] == [face.code.base for face in made.faces]
-            if ordinal in HELD or ordinal >= OLD_PICTURES:
-                assert codes == [face.code for face in made.faces]
-        assert removed == FACES_A_TRACK * (TRACKS + came - len(tracks)), "who keeps an index is told of all"
-        return len(tracks)
+    tracks, pictures, blobs, removed = rows(
+        archive, "tracks", "enhancement_layers", "enhancement_blobs", "removed_faces"
+    )
+    assert pictures == blobs
+    assert removed == FACES_A_TRACK * (TRACKS + came - tracks), "who keeps an index is told of all"
+    there = {int(track.id[-4:]): track for track in archive.tracks()}
+    assert {*HELD, *range(OLD, TRACKS + came)} <= set(there)
+    for ordinal in {*HELD, *range(OLD, TRACKS + came, 7)}:
+        codes = [archive.code(name) for name in there[ordinal].face_ids]
+        made = [face.code for face in made_track(ordinal).faces]
+        assert [code.base for code in codes] == [code.base for code in made]
+        assert codes == made or (OLD <= ordinal < OLD_PICTURES and ordinal not in HELD)
+    return tracks
 
 
-def test_killed_at_ten_moments(tmp_path: Path) -> None:
-    chance = random.Random(2)
-    path, came = tmp_path / "a.db", 0
-    with Archive.open(str(path), create=True) as archive:
+def test_killed_at_ten_moments(url: str) -> None:
+    chance, came, under_way = random.Random(2), 0, 0
+    with Archive.open(url, create=True) as archive:
         source = begin(archive)
         archive.add_tracks(source, [made_track(ordinal) for ordinal in range(TRACKS)])
         names = [track.id for track in archive.tracks()]
         archive.holds.add([names[k] for k in HELD], "me", NOW)
-    ages = [NOW - (START + timedelta(minutes=k)) for k in (OLD_PICTURES, OLD)]
-    had, killed = TRACKS, 0
-    for _ in range(10):
-        clearing = start(path, *ages)
-        assert clearing.stdout is not None
-        for _ in range(chance.randrange(1, 7)):
-            clearing.stdout.readline()
-        with Archive.open(str(path)) as archive:  # others write meanwhile, and what they wrote stays
-            archive.add_track(source, made_track(TRACKS + came))
-        came += 1
-        time.sleep(chance.random() * 0.03)
-        clearing.send_signal(signal.SIGKILL)
-        clearing.communicate()
-        killed += clearing.returncode == -signal.SIGKILL
-        now = checked(path, came)
-        assert now <= had + 1
-        had = now
-    assert killed >= 5, "most were under way"
-    out, problems = start(path, *ages).communicate(timeout=60)
-    assert out.endswith("finished\n"), problems
-    assert checked(path, came) == TRACKS - OLD + len(HELD) + came
-    with Archive.open(str(path)) as archive:
-        shown = {
-            int(track.id[-4:]): Layer.FULL in archive.faces(track.face_ids)[0].layers for track in archive.tracks()
-        }
-    assert [ordinal for ordinal, full in shown.items() if not full] == list(range(OLD, OLD_PICTURES))
+        had = TRACKS
+        for _ in range(10):
+            clearing = Started(clear, url, RULES, NOW)
+            for _ in range(chance.randrange(1, 7)):
+                clearing.hear()
+            archive.add_track(source, made_track(TRACKS + came))  # others write meanwhile
+            came += 1
+            time.sleep(chance.random() * 0.02)
+            under_way += clearing.running
+            clearing.kill()
+            left = checked(archive, came)
+            assert left <= had + 1
+            had = left
+        assert under_way >= 5
+        Started(clear, url, RULES, NOW).finish()
+        assert checked(archive, came) == TRACKS - OLD + len(HELD) + came
+        bare = [one for one in archive.tracks() if Layer.FULL not in archive.faces(one.face_ids)[0].layers]
+        assert [int(track.id[-4:]) for track in bare] == list(range(OLD, OLD_PICTURES))

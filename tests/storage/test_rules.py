@@ -162,6 +162,16 @@ def test_what_is_exempt_stays_and_a_dry_run_tells_what_goes(
             assert sum(one.bytes for one in told.values()) == 60 * (12 - len(after)) + 600 * (12 - sum(after.values()))
 
 
+def test_where_the_room_is_not_known_nothing_goes_for_it(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's database stays as large after a clearance: it would go on until nothing is left."""
+    filled(archive, 3)
+    if archive.file is None:
+        assert archive.room() == ArchiveRoom(None, 0, None)
+    else:
+        room_is(archive, monkeypatch, ArchiveRoom(None, 0, None))
+    assert removed(archive, Rules(bytes=1, free=10**15)) == {}
+
+
 def test_what_a_watch_saw_stays(archive: Archive) -> None:
     names = filled(archive, 3)
     watch = archive.watches.add_identity("thief", 1, NOW)
