@@ -127,14 +127,14 @@ class Recorder:
                 self._sources = {key: name for key, name in self._sources.items() if key[0] != session}
                 self._archive.finish_session(session.camera, session.source, session.started_at, result)
             case ResumedNews(camera, at):
-                self._archive.resume(camera, at)
+                self._archive.ledger.resume(camera, at)
             case GapNews(camera, at, reason, detail):
                 # One reason at a time: what blinds a camera now is what somebody has to see to.
-                self._archive.end_gaps(camera, at)
+                self._archive.ledger.end_gaps(camera, at)
                 if reason is not None:
-                    self._archive.begin_gap(camera, at, reason, detail)
+                    self._archive.ledger.begin_gap(camera, at, reason, detail)
             case WatchedNews(camera, until):
-                self._archive.watched(camera, until)
+                self._archive.ledger.watched(camera, until)
             case HiddenForgotten(camera, before):
                 self._archive.forget_hidden(camera, before)
                 self._sources.clear()  # one under way may have been among them: it is begun again

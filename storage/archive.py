@@ -21,13 +21,14 @@ from storage.erasure import Erasing
 from storage.feed import FaceChanges, FeedPosition
 from storage.holds import Holds
 from storage.identities import Identities
+from storage.ledger import Ledger
 from storage.opening import open_archive
 from storage.recodings import Recodings
 from storage.records import ArchiveInfo, ArchiveRoom, ClearedStep, Removed, SourceEntry, TrackAdded, TrackRecord
 from storage.reserve import Reserve
 from storage.rules import Exempt, Rules
 from storage.watches import Watches
-from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapReason, GapRecord, SourceResult
+from streamproc.types import BaseLayers, Clock, CodedTrack, FaceCode, FaceRecord, GapRecord, SourceResult
 
 
 class Archive:
@@ -184,27 +185,10 @@ class Archive:
 
     # The ledger of gaps
 
-    def begin_gap(self, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
-        """The gap that the camera is in from `began_at` on; `detail` is a sentence for people, without credentials.
-
-        The same camera, start and reason is the same gap, however often it is begun: the first detail stays, and one
-        that has ended is not opened again. A camera may be in several gaps at once.
-        """
-        with self._writing() as connection:
-            return ledger.begin_gap(connection, camera, began_at, reason, detail)
-
-    def end_gap(self, gap_id: str, ended_at: datetime) -> GapRecord:
-        """The gap, over at `ended_at`; one that had ended stays as it is. Never before it began.
-
-        Raises UnknownRecord.
-        """
-        with self._writing() as connection:
-            return ledger.end_gap(connection, gap_id, ended_at)
-
-    def end_gaps(self, camera: str | None, ended_at: datetime) -> tuple[GapRecord, ...]:
-        """The gaps of the camera, None for every camera, that lasted until now and are over at `ended_at`."""
-        with self._writing() as connection:
-            return ledger.end_gaps(connection, camera, ended_at)
+    @property
+    def ledger(self) -> Ledger:
+        """What is entered of cameras without usable video, and of who watches them."""
+        return Ledger(self._writing, self._reading)
 
     def gaps(
         self,
@@ -221,25 +205,6 @@ class Archive:
         """
         with self._reading() as connection:
             return ledger.gaps(connection, cameras, since, until, now)
-
-    def watched(self, camera: str, until: datetime | None) -> None:
-        """Nothing; the camera is known to be watched up to this moment. None: it is not anybody's task any more."""
-        with self._writing() as connection:
-            ledger.watched(connection, camera, until)
-
-    def watched_until(self, camera: str) -> datetime | None:
-        """The moment up to which the camera is known to have been watched; None for one that nobody watches."""
-        with self._reading() as connection:
-            return ledger.watched_until(connection, camera)
-
-    def resume(self, camera: str, at: datetime) -> tuple[GapRecord, ...]:
-        """The gaps that are over because the camera is watched again from `at` on; for the start of whoever watches.
-
-        What a killed service left lasting ends at its last sign of life, and from there to `at` it was `stopped`. A gap
-        that began after that sign stands for the whole time, up to `at`. All of it or, after a kill, nothing.
-        """
-        with self._writing() as connection:
-            return ledger.resume(connection, camera, at)
 
     # What stays
 

@@ -6,7 +6,6 @@ in the transaction that removes it: it may have changed meanwhile.
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,12 +18,11 @@ from storage.identity_schema import Sighting
 from storage.lookup import track_keys
 from storage.records import Removed
 from storage.rules import Exempt
-from storage.schema import EnhancementBlob, EnhancementLayer, Face, Track
+from storage.schema import EnhancementBlob, EnhancementLayer, Face, Track, Transaction
 
 PAGE = 500
 """Tracks that are looked at in one question."""
 
-Transaction = Callable[[], AbstractContextManager[Connection]]
 Place: TypeAlias = tuple[datetime, int]
 """Where in a camera's tracks, by their start and key."""
 BEGINNING: Place = datetime.min.replace(tzinfo=UTC), 0

@@ -9,13 +9,12 @@
 """
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from storage import erasing
 from storage.backup import clear_away
@@ -24,10 +23,9 @@ from storage.databases import Database
 from storage.erasing import Erasure, Going
 from storage.feed import beginning
 from storage.naming import face_place
+from storage.schema import Transaction
 from storage.unfinished import gone, left_over, removed, settled, whole
 from streamproc.errors import ArchiveError
-
-Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Tracks that a user holds: whatever their age, and however full the disk, clearing up leaves them."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, ForeignKey, delete, insert, select
@@ -9,10 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.lookup import some, track_keys, tracks_by_key
 from storage.records import HoldRecord, TrackRecord
-from storage.schema import BIG_KEY, Base
+from storage.schema import BIG_KEY, Base, Transaction
 from streamproc.errors import UnknownRecord
-
-Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 class Hold(Base):

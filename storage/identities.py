@@ -1,7 +1,6 @@
 """Identities in the archive: numbers, which track a machine gave to which, and the log of what users said."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -9,10 +8,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from storage.identity_schema import Identity, IdentityAct
 from storage.lookup import passing, some, track_keys, track_records, tracks_by_key
 from storage.records import ActRecord, IdentityTracks, TrackFaces, TrackRecord
-from storage.schema import Track
+from storage.schema import Track, Transaction
 from streamproc.errors import ArchiveError
-
-Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 class Identities:

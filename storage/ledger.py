@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
 
 from storage.reading import of_cameras
-from storage.schema import Camera, Gap, microseconds
+from storage.schema import Camera, Gap, Transaction, microseconds
 from storage.writing import key_of_camera
 from streamproc.errors import UnknownRecord
 from streamproc.types import GapReason, GapRecord
@@ -23,7 +23,55 @@ UNWATCHED = timedelta(minutes=2)
 _STOPPED = "The service was not running."
 
 
-def begin_gap(connection: Connection, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
+class Ledger:
+    """The part of an archive where gaps are entered; the archive's `gaps` reads them."""
+
+    def __init__(self, writing: Transaction, reading: Transaction) -> None:
+        self._writing, self._reading = writing, reading
+
+    def begin_gap(self, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
+        """The gap that the camera is in from `began_at` on; `detail` is a sentence for people, without credentials.
+
+        The same camera, start and reason is the same gap, however often it is begun: the first detail stays, and one
+        that has ended is not opened again. A camera may be in several gaps at once.
+        """
+        with self._writing() as connection:
+            return _begin_gap(connection, camera, began_at, reason, detail)
+
+    def end_gap(self, gap_id: str, ended_at: datetime) -> GapRecord:
+        """The gap, over at `ended_at`; one that had ended stays as it is. Never before it began.
+
+        Raises UnknownRecord.
+        """
+        with self._writing() as connection:
+            return _end_gap(connection, gap_id, ended_at)
+
+    def end_gaps(self, camera: str | None, ended_at: datetime) -> tuple[GapRecord, ...]:
+        """The gaps of the camera, None for every camera, that lasted until now and are over at `ended_at`."""
+        with self._writing() as connection:
+            return _end_gaps(connection, camera, ended_at)
+
+    def watched(self, camera: str, until: datetime | None) -> None:
+        """Nothing; the camera is known to be watched up to this moment. None: it is not anybody's task any more."""
+        with self._writing() as connection:
+            _watched(connection, camera, until)
+
+    def watched_until(self, camera: str) -> datetime | None:
+        """The moment up to which the camera is known to have been watched; None for one that nobody watches."""
+        with self._reading() as connection:
+            return _watched_until(connection, camera)
+
+    def resume(self, camera: str, at: datetime) -> tuple[GapRecord, ...]:
+        """The gaps that are over because the camera is watched again from `at` on; for the start of whoever watches.
+
+        What a killed service left lasting ends at its last sign of life, and from there to `at` it was `stopped`. A gap
+        that began after that sign stands for the whole time, up to `at`. All of it or, after a kill, nothing.
+        """
+        with self._writing() as connection:
+            return _resume(connection, camera, at)
+
+
+def _begin_gap(connection: Connection, camera: str, began_at: datetime, reason: GapReason, detail: str) -> GapRecord:
     """The gap, which lasts; as it is held already where the same was begun before."""
     gap_id = _gap_id(camera, began_at, reason)
     held = connection.execute(_select().where(Gap.id == gap_id)).one_or_none()
@@ -34,7 +82,7 @@ def begin_gap(connection: Connection, camera: str, began_at: datetime, reason: G
     return _one(connection, gap_id)
 
 
-def end_gap(connection: Connection, gap_id: str, ended_at: datetime) -> GapRecord:
+def _end_gap(connection: Connection, gap_id: str, ended_at: datetime) -> GapRecord:
     """The gap, ended; as it is held already where it had ended before."""
     held = _one(connection, gap_id)
     if held.ended_at is not None:
@@ -45,9 +93,9 @@ def end_gap(connection: Connection, gap_id: str, ended_at: datetime) -> GapRecor
     return _one(connection, gap_id)
 
 
-def end_gaps(connection: Connection, camera: str | None, ended_at: datetime) -> tuple[GapRecord, ...]:
+def _end_gaps(connection: Connection, camera: str | None, ended_at: datetime) -> tuple[GapRecord, ...]:
     """The gaps of the camera, None for all, that lasted until now, ended."""
-    return tuple(end_gap(connection, gap.id, ended_at) for gap in _lasting(connection, camera))
+    return tuple(_end_gap(connection, gap.id, ended_at) for gap in _lasting(connection, camera))
 
 
 def gaps(
@@ -70,26 +118,26 @@ def gaps(
     return tuple(sorted(found, key=lambda gap: gap.began_at))
 
 
-def watched(connection: Connection, camera: str, until: datetime | None) -> None:
+def _watched(connection: Connection, camera: str, until: datetime | None) -> None:
     """Nothing; the camera's last sign of life is of `until`, None for one that nobody watches any more."""
     changed = connection.execute(update(Camera).where(Camera.name == camera).values(watched_until=until))
     if not changed.rowcount:
         connection.execute(insert(Camera).values(name=camera, watched_until=until))
 
 
-def watched_until(connection: Connection, camera: str) -> datetime | None:
+def _watched_until(connection: Connection, camera: str) -> datetime | None:
     """When the camera's last sign of life was; None for one that is not watched, or not there."""
     return connection.execute(select(Camera.watched_until).where(Camera.name == camera)).scalar_one_or_none()
 
 
-def resume(connection: Connection, camera: str, at: datetime) -> tuple[GapRecord, ...]:
+def _resume(connection: Connection, camera: str, at: datetime) -> tuple[GapRecord, ...]:
     """The gaps that came to an end as the camera is watched again from `at` on, that of nobody watching among them."""
-    last = watched_until(connection, camera)
-    ended = [end_gap(connection, gap.id, _end(gap, last, at)) for gap in _lasting(connection, camera)]
+    last = _watched_until(connection, camera)
+    ended = [_end_gap(connection, gap.id, _end(gap, last, at)) for gap in _lasting(connection, camera)]
     if last is not None and last < at and all(gap.ended_at == last for gap in ended):
-        stopped = begin_gap(connection, camera, last, GapReason.STOPPED, _STOPPED)
-        ended.append(end_gap(connection, stopped.id, at))
-    watched(connection, camera, at)
+        stopped = _begin_gap(connection, camera, last, GapReason.STOPPED, _STOPPED)
+        ended.append(_end_gap(connection, stopped.id, at))
+    _watched(connection, camera, at)
     return tuple(ended)
 
 

@@ -6,8 +6,7 @@ those faces' own layers that no picture hangs on: an enhancement is of use besid
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +24,12 @@ from storage.schema import (
     RecodedLayer,
     Recoding,
     Track,
+    Transaction,
     captured_at,
 )
 from storage.writing import register_codec, signed
 from streamproc.errors import ArchiveError, UnknownRecord
 
-Transaction = Callable[[], AbstractContextManager[Connection]]
 STEP = 500
 """Faces in one transaction: some milliseconds, in which nobody else writes."""
 

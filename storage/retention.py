@@ -18,7 +18,6 @@ from storage.candidates import (
     Asked,
     Candidate,
     Exemption,
-    Transaction,
     What,
     candidates,
     pictures_of,
@@ -27,7 +26,7 @@ from storage.candidates import (
 from storage.lookup import some
 from storage.records import ArchiveRoom, ClearedStep, Removed
 from storage.rules import SLACK, Exempt, Rules
-from storage.schema import Camera, EnhancementLayer, Face, RemovedFace, Source, Track
+from storage.schema import Camera, EnhancementLayer, Face, RemovedFace, Source, Track, Transaction
 from streamproc.errors import ArchiveFull
 
 TRACKS_A_STEP = 25

@@ -14,12 +14,15 @@ faces, of which there are many, it is not kept but follows from their place (`st
 their own so that search never turns their pages. Changes here go with a revision in `migrations`.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     Dialect,
     Double,
     ForeignKey,
@@ -37,6 +40,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 BIG_KEY = BigInteger().with_variant(Integer(), "sqlite")
 """Keys that outgrow 32 bits; SQLite's integers are as long as they need to be."""
+
+
+Transaction = Callable[[], AbstractContextManager[Connection]]
+"""What an archive gives its parts: within it they read, or write all or nothing."""
 
 
 def microseconds(time: datetime) -> int:

@@ -1,7 +1,6 @@
 """Who is watched for, and when they were seen."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from storage.identity_schema import Sighting, Watch
 from storage.lookup import some, track_keys, tracks_by_key
 from storage.records import SightingRecord, TrackRecord, WatchRecord
+from storage.schema import Transaction
 from streamproc.errors import ArchiveError, UnknownRecord
 from streamproc.types import FloatArray
-
-Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 class Watches:

@@ -38,7 +38,7 @@ def archive_with(path: Path, codec_id: str, watched: datetime | None = None) -> 
         archive.register_codec(codec_id, "default")
         source = archive.begin_source("door", f"/{codec_id}.mp4", codec_id, at, codec_id)
         archive.add_track(source.id, CodedTrack(0, at, at, 5, (face,)))
-        archive.watched("door", watched)
+        archive.ledger.watched("door", watched)
     return path
 
 

@@ -103,8 +103,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         archive.add_track(source_id, CodedTrack(0, START, START, 1, (face,)))
         for began, ended in ((2, 5), (5, 9)):
             detail = "The camera X does not answer: see to its cable."
-            gap = archive.begin_gap("X", START + _minutes(began), GapReason.UNREACHABLE, detail)
-            archive.end_gap(gap.id, START + _minutes(ended))
+            gap = archive.ledger.begin_gap("X", START + _minutes(began), GapReason.UNREACHABLE, detail)
+            archive.ledger.end_gap(gap.id, START + _minutes(ended))
     return tmp_path
 
 
@@ -153,7 +153,7 @@ def test_search_as_json(site: Path) -> None:
 
 def test_cameras_asked_about(site: Path) -> None:
     with Archive.open(str(site / "site.db")) as archive:
-        archive.begin_gap("[yard]", START, GapReason.CLOCK_JUMP, "")
+        archive.ledger.begin_gap("[yard]", START, GapReason.CLOCK_JUMP, "")
     assert [gap["camera"] for gap in _document(site, "search", "--camera", "X")["gaps"]] == ["X"]
     assert [gap["camera"] for gap in _document(site, "search")["gaps"]] == ["[yard]", "X"]
     assert "camera [yard] has had no video since 2024-05-01 14:00 UTC (clock jump)" in _say(site, "search")
@@ -169,7 +169,7 @@ def test_a_match_has_its_gaps_too(site: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_info(site: Path) -> None:
     with Archive.open(str(site / "site.db")) as archive:
-        archive.begin_gap("attic", START, GapReason.FROZEN, "The picture stands still.")
+        archive.ledger.begin_gap("attic", START, GapReason.FROZEN, "The picture stands still.")
     said = _say(site, "info")
     assert LINE in said.splitlines()
     assert "camera attic has had no video since 2024-05-01 14:00 UTC (frozen)" in said.splitlines()
@@ -182,7 +182,7 @@ def test_info(site: Path) -> None:
 
 def test_a_service_that_is_gone_is_told_of(site: Path) -> None:
     with Archive.open(str(site / "site.db")) as archive:
-        archive.watched("X", START + _minutes(30))
+        archive.ledger.watched("X", START + _minutes(30))
     assert "camera X has had no video since 2024-05-01 14:30 UTC (stopped)" in _say(site, "search")
     assert _document(site, "info")["gaps"][-1]["reason"] == "stopped"
 

@@ -59,8 +59,10 @@ def _content(archive: Path) -> list[tuple[str, str, int, tuple[FaceCode, ...]]]:
 
 
 def _shared_memory() -> set[str]:
+    """The names of shared memory, but for what a test beside this one may make: Postgres, and a pool of processes."""
     folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return {name for name in names if not name.startswith(("PostgreSQL.", "sem."))}
 
 
 def _members(group: int) -> list[psutil.Process]:

@@ -84,9 +84,9 @@ def test_report_shows_gaps(ingested: tuple[Path, Path, float], tmp_path: Path) -
     archive = shutil.copy(ingested[0], tmp_path)
     start = datetime.fromisoformat(START)
     with Archive.open(str(archive)) as opened:
-        gap = opened.begin_gap("single_face", start, GapReason.BLACK, "The picture is <black>.")
-        opened.end_gap(gap.id, start + timedelta(minutes=2))
-        opened.begin_gap("yard", start, GapReason.SILENT, "")
+        gap = opened.ledger.begin_gap("single_face", start, GapReason.BLACK, "The picture is <black>.")
+        opened.ledger.end_gap(gap.id, start + timedelta(minutes=2))
+        opened.ledger.begin_gap("yard", start, GapReason.SILENT, "")
     page = write_report(tmp_path / "report", str(archive), Settings()).read_text(encoding="utf-8")
     said = "camera single_face has no video from 2026-03-01 08:00 to 08:02 UTC (black)"
     assert f"<title>{said}. The picture is &lt;black&gt;.</title>" in page

@@ -104,10 +104,10 @@ def test_merging_and_blindness_are_what_looking_at_every_hour_gives(
 def test_an_answer_holds_the_gaps_of_the_cameras_and_the_time_asked_about(archive: Archive) -> None:
     ingest(archive, "door", [[ANN]])
     for camera, began, ended in (("door", 1, 3), ("door", 3, 4), ("yard", 2, None), ("door", 8, 9)):
-        entered = archive.begin_gap(camera, START + began * HOUR, GapReason.SILENT, "")
+        entered = archive.ledger.begin_gap(camera, START + began * HOUR, GapReason.SILENT, "")
         if ended is not None:
-            archive.end_gap(entered.id, START + ended * HOUR)
-    archive.watched("attic", START)
+            archive.ledger.end_gap(entered.id, START + ended * HOUR)
+    archive.ledger.watched("attic", START)
 
     def asked(*cameras: str, since: int | None = None, until: int | None = None) -> list[tuple[str, int, int | None]]:
         first, last = (None if hour is None else START + hour * HOUR for hour in (since, until))

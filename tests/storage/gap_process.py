@@ -34,8 +34,8 @@ def start(url: str) -> "subprocess.Popen[str]":
 def main(url: str) -> None:
     """Begin the gap, then wait."""
     with Archive.open(url, create=True) as archive:
-        archive.watched("door", START)
-        archive.begin_gap("door", START, GapReason.UNREACHABLE, DETAIL)
+        archive.ledger.watched("door", START)
+        archive.ledger.begin_gap("door", START, GapReason.UNREACHABLE, DETAIL)
         print("begun", flush=True)
         time.sleep(60)
 

@@ -55,8 +55,10 @@ def fill(archive: Archive) -> None:
         archive.add_track(source, made_track(3, camera + " again"))
     archive.finish_source(source, SourceResult("yard", "/videos/yard.mp4", 10, 1, 9, 5, 15, 2.5))
     archive.resume_session("the check", "known", START, CODEC, hidden=True)
-    archive.watched("door", START)
-    archive.end_gap(archive.begin_gap("door", START, GapReason.BLACK, "dark").id, START + timedelta(minutes=1))
+    archive.ledger.watched("door", START)
+    archive.ledger.end_gap(
+        archive.ledger.begin_gap("door", START, GapReason.BLACK, "dark").id, START + timedelta(minutes=1)
+    )
     tracks = [track.id for track in archive.tracks()]
     first, second, third = archive.identities.begin(START, 3)
     archive.identities.assign({tracks[0]: str(first), tracks[1]: str(second), tracks[2]: str(first)})
@@ -83,7 +85,7 @@ def told(archive: Archive) -> Any:
         [(watch.key, watch.name, watch.identity, watch.quality) for watch in archive.watches.all()],
         archive.watches.sightings(),
         archive.completed_source("yard", "hash", CODEC),
-        archive.watched_until("door"),
+        archive.ledger.watched_until("door"),
         archive.camera_keys(),
     )
 
@@ -103,7 +105,7 @@ def test_a_copy_tells_what_the_archive_tells(archive: Archive, url: str, target:
         assert copy.identities.begin(START) == archive.identities.begin(START), "a number is never given again"
         for opened in (archive, copy):
             opened.add_track(begin(opened), made_track(9))
-            opened.begin_gap("door", START, GapReason.SILENT, "")
+            opened.ledger.begin_gap("door", START, GapReason.SILENT, "")
             list(opened.clear(ALL, START + timedelta(minutes=2)))
         assert told(copy) == told(archive), "both go on as the one would have"
         new = copy.face_changes(CODEC, changes.position, 100)

@@ -122,12 +122,14 @@ def test_an_old_archive_opens_and_keeps_everything(tmp_path: Path, revision: str
             "door", "/videos/door.mp4", 100, 1, 81, 2, 6, 2.5
         )
         assert archive.completed_source("yard", "hash", CODEC) is None
-        assert archive.watched_until("door") is None
+        assert archive.ledger.watched_until("door") is None
         if revision == "0001":
             assert archive.gaps(now=START + timedelta(days=9)) == ()
-            archive.end_gap(archive.begin_gap("door", START, GapReason.BLACK, "").id, START + timedelta(minutes=1))
+            archive.ledger.end_gap(
+                archive.ledger.begin_gap("door", START, GapReason.BLACK, "").id, START + timedelta(minutes=1)
+            )
         else:
-            assert archive.watched_until("yard") == START + timedelta(minutes=5)
+            assert archive.ledger.watched_until("yard") == START + timedelta(minutes=5)
             (session,) = archive.tracks(["gate"])
             assert archive.code(session.face_ids[0]) == made_track(7, salt="gate").faces[0].code
         assert archive.info().faces == (12 if revision == "0001" else 15)

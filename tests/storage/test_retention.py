@@ -115,8 +115,8 @@ def test_a_hidden_camera_is_spoken_of_only_by_name(archive: Archive) -> None:
     filled(archive, 2)
     before = (archive.info(), archive.tracks(), archive.base_layers(CODEC), archive.gaps())
     hidden(archive)
-    archive.watched(HIDDEN, START)
-    archive.begin_gap(HIDDEN, START, GapReason.SILENT, "It said nothing.")
+    archive.ledger.watched(HIDDEN, START)
+    archive.ledger.begin_gap(HIDDEN, START, GapReason.SILENT, "It said nothing.")
     info = archive.info(START + minutes(60))
     assert (info.faces, info.tracks, info.identities, info.cameras, info.gaps) == (
         before[0].faces,
