@@ -16,8 +16,8 @@ from pipelines.cli.output import (
     UntilOption,
     emit,
     err,
+    moment,
     out,
-    utc,
     work,
 )
 from streamproc.types import Layer
@@ -112,14 +112,14 @@ def _document(result: "SearchResult") -> dict[str, object]:
 
 def _table(matches: tuple["Match", ...]) -> Table:
     table = Table()
-    for heading in ("probability", "similarity"):
-        table.add_column(heading, justify="right")
-    for heading in ("camera", "time", "track", "face"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("prob.", justify="right", no_wrap=True)
+    table.add_column("camera", overflow="fold")
+    for heading in ("time", "who", "face"):
+        table.add_column(heading, no_wrap=True)
     for match in matches:
         record = match.record
-        numbers = (f"{match.probability:.1%}", f"{match.similarity:.3f}")
-        table.add_row(*numbers, record.camera_id, utc(record.time), record.track_id, record.id)
+        who = record.identity_id or ""
+        table.add_row(f"{match.probability:.1%}", record.camera_id, moment(record.time), who, record.id)
     return table
 
 

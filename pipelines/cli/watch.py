@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, SinceOption, emit, out, utc, work
+from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, SinceOption, emit, moment, out, work
 
 watch = typer.Typer(
     name="watch",
@@ -90,7 +90,7 @@ def list_(archive: ArchiveOption, json: JsonOption = False) -> None:
         return
     table = Table("watch", "for", "since", "sightings")
     for one, row in zip(watches, rows, strict=True):
-        table.add_row(one.name, str(row["identity_id"] or "a photo"), utc(one.began_at), str(row["sightings"]))
+        table.add_row(one.name, str(row["identity_id"] or "a photo"), moment(one.began_at), str(row["sightings"]))
     out.print(table)
 
 
@@ -139,5 +139,5 @@ def events(archive: ArchiveOption, since: SinceOption = None, json: JsonOption =
     table = Table("watch", "camera", "time", "track", "probability")
     for one in found:
         track = one.track
-        table.add_row(one.watch, track.camera, utc(track.started_at), track.id, f"{one.probability:.1%}")
+        table.add_row(one.watch, track.camera, moment(track.started_at), track.id, f"{one.probability:.1%}")
     out.print(table)
