@@ -6,13 +6,11 @@ from multiprocessing.connection import Connection
 
 from pipelines.channels import Inbox
 from pipelines.messages import Archived, Beat, CodecReady, Downstream, Ended, Opened, SourceDone, TrackCoded
-from pipelines.worker import Control
+from pipelines.worker import ALERT_SECONDS, Control
 from storage import Archive, SourceEntry
 from streamproc.types import SourceResult
 
 WAITING = 64
-ALERT_SECONDS = 0.05
-"""How soon it notices that it was asked to stop: everybody waits for it then."""
 
 
 def run(control: Control, connection: Connection, archive_url: str) -> None:

@@ -39,12 +39,14 @@ def ingest(
     progress: Callable[[Progress], None] | None = None,
     report_dir: Path | None = None,
     entries: Entries | None = None,
+    identities: bool = True,
 ) -> BatchResult:
     """The results of the ingest of files, folders, URLs and devices, several at once, each to its end.
 
     `camera` and `start` (UTC) hold for every source; by default they are the sources' own. A file that the archive
     holds complete is skipped. A source that fails says so in its result and does not stop the others. With
-    `report_dir` the original crops are kept in a folder there, for `pipelines.report`.
+    `report_dir` the original crops are kept in a folder there, for `pipelines.report`. With `identities` all that the
+    archive holds is gathered at last.
 
     Raises SourceNotFound, ArchiveError, WeightsError before anything is done; PipelineError when a stage fails.
     KeyboardInterrupt ends all processes first; what is not finished is then incomplete in the archive, and ingesting
@@ -55,7 +57,7 @@ def ingest(
     progress = progress or (lambda news: None)
     jobs = _jobs(sources, camera, start)
     codec = stated_codec(settings.encode.profile)
-    with Supervisor(archive_url, settings, progress, _made(report_dir), entries) as supervisor:
+    with Supervisor(archive_url, settings, progress, _made(report_dir), entries, identities) as supervisor:
         # While the first stages load: a database's libraries take their time, too.
         from pipelines.known import completed
         from storage import Archive

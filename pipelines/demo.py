@@ -48,7 +48,8 @@ def run_demo(
     folder.mkdir(parents=True, exist_ok=True)
     for left in (archive_file, *folder.glob("archive.db-*")):
         left.unlink(missing_ok=True)
-    shutil.rmtree(report_folder, ignore_errors=True)
+    for old in (report_folder, folder / "archive.db.index"):
+        shutil.rmtree(old, ignore_errors=True)
     say("Archiving their faces ...")
     result = batch.ingest(clips, str(archive_file), None, START, settings, progress, report_folder)
     say("Searching two photos ...")

@@ -1,9 +1,11 @@
-"""The coding stage: one process, from tracks to coded tracks."""
+"""The coding stage: one process, from tracks to coded tracks, and then to identities: the codec is loaded there."""
 
 import hashlib
 import os
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +16,8 @@ import numpy as np
 from pipelines.channels import Inbox
 from pipelines.messages import Beat, CodecReady, Downstream, TrackCoded, TrackFound
 from pipelines.recognising import Recogniser, features_of
-from pipelines.worker import BEAT_SECONDS, Control
-from streamproc.config import EncodeSettings
+from pipelines.worker import ALERT_SECONDS, Control
+from streamproc.config import EncodeSettings, Settings
 from streamproc.types import CROP_SIZE, CodedFace, CodedTrack, FaceCode, FaceCrop, FloatArray, FrameTime, Image, Track
 
 WAITING = 64
@@ -43,16 +45,29 @@ class Coder(Recogniser, Protocol):
 
 
 def run(
-    control: Control, connection: Connection, outbox: Connection, settings: EncodeSettings, crops: Path | None
+    control: Control,
+    connection: Connection,
+    outbox: Connection,
+    settings: EncodeSettings,
+    crops: Path | None,
+    gathering: tuple[str, Settings] | None,
 ) -> None:
-    """Loads the codec, then codes tracks for ever; they may come in meanwhile."""
+    """Loads the codec, then codes tracks until it is asked to stop; they may come in meanwhile. Then it gathers what an
+    archive holds into identities: `gathering` names the archive, and all settings."""
     os.nice(NICENESS)
     inbox = Inbox(connection, WAITING)
     from streamproc.codec.face_codec import FaceCodec
 
     codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
     warm(codec, settings.quality)
-    code(control, inbox, outbox, settings, crops, codec)
+    if gathering is None:
+        code(control, inbox, outbox, settings, crops, codec)
+        return
+    with ThreadPoolExecutor(1) as beside:
+        # While tracks are coded: a database's libraries take their time.
+        following = beside.submit(import_module, "pipelines.identities.following")
+        code(control, inbox, outbox, settings, crops, codec)
+    following.result().gather(*gathering, codec=codec)
 
 
 def warm(codec: Coder, quality: int | None) -> None:
@@ -63,9 +78,11 @@ def warm(codec: Coder, quality: int | None) -> None:
 def code(
     control: Control, inbox: Inbox, outbox: Connection, settings: EncodeSettings, crops: Path | None, codec: Coder
 ) -> None:
-    """Codes tracks for ever, and keeps the original crops in the folder `crops` where a report wants them."""
+    """Codes tracks until it is asked to stop, and keeps the original crops in the folder `crops` where a report wants
+    them."""
+    control.stoppable()
     outbox.send(CodecReady(codec.codec_id, codec.profile))
-    while True:
+    while not control.stopping.is_set():
         control.beat(Beat())
         news = _take(inbox, settings.batch)
         tracks = [message.track for message in news if isinstance(message, TrackFound)]
@@ -84,7 +101,7 @@ def _take(inbox: Inbox, batch: int) -> list[Downstream]:
     """What is waiting, with about `batch` faces at most, in its order."""
     news: list[Downstream] = []
     faces = 0
-    message = inbox.get(BEAT_SECONDS)
+    message = inbox.get(ALERT_SECONDS)
     while message is not None:
         news.append(message)
         faces += len(message.track.shots) if isinstance(message, TrackFound) else 0

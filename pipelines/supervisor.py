@@ -74,13 +74,15 @@ class Supervisor:
         progress: Callable[[Progress], None],
         crops: Path | None = None,
         entries: Entries | None = None,
+        identities: bool = True,
     ) -> None:
-        """`crops`: folder for the original crops, where a report wants them."""
+        """`crops`: folder for the original crops, where a report wants them; `identities`: gather what is archived."""
         self._archive_url = archive_url
         self._settings = settings
         self._progress = progress
         self._crops = crops
         self._entries = entries or Entries()
+        self._gathering = (archive_url, settings) if identities else None
         self._seats: list[Seat] = []
         self._stages: list[Child] = []
         self._unclaimed: list[Connection] = []
@@ -104,9 +106,23 @@ class Supervisor:
                 # The stages first: a capture also dies of a detector that is gone.
                 self._check_stages()
                 self._check_seats()
+            if self._gathering and any(result.archived for result in self._results.values()):
+                self._gather()
         except OSError as error:
             raise _unable(error) from error
         return [self._results[job.key] for job in jobs]
+
+    def _gather(self) -> None:
+        """Waits while the coder, whose last task that is, gathers what the archive now holds."""
+        coder = self._stages[1]
+        coder.ask_to_stop()
+        while coder.exit_code is None:
+            self._listen(LISTEN_SECONDS)
+        if coder.exit_code:
+            raise PipelineError(
+                f"All is archived, but not gathered into identities: the process {coder.last_words()}. "
+                "Say `streamproc identity gather`."
+            )
 
     def __enter__(self) -> Self:
         """The supervisor, its first stages started. Raises PipelineError."""
@@ -136,7 +152,8 @@ class Supervisor:
         handed = [*theirs, tracks_in, tracks_out, codes_out]
         detect, encode = settings.detect, settings.encode
         self._begin("detect", entries.detect, detect.threads, theirs, tracks_out, detect)
-        self._begin("encode", entries.encode, encode.threads, tracks_in, codes_out, encode, self._crops)
+        told = encode, self._crops, self._gathering
+        self._begin("encode", entries.encode, encode.threads, tracks_in, codes_out, *told)
         for connection in handed:
             connection.close()
 

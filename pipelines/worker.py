@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 BEAT_SECONDS = 0.25
+ALERT_SECONDS = 0.05
+"""How soon a stage notices that it was asked to stop: everybody waits for it then."""
 STOP = signal.SIGUSR1
 """What asks a stage to finish. Not SIGTERM: service managers send that to every process at once, and stages end one
 after the other."""

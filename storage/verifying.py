@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.unfinished import sides
-from storage.upgrading import schema_revisions
 from storage.writing import DIGEST_BYTES
 from streamproc.errors import ArchiveError, ArchiveNotFound
 
@@ -89,6 +88,8 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if row is None:
         raise ArchiveError(f"{path} holds no archive: it is empty, or a database of another program.")
+    from storage.upgrading import schema_revisions  # Alembic, as in `storage.opening`
+
     revision, known = str(row[0]), schema_revisions()
     if revision not in known:
         raise ArchiveError(

@@ -1,6 +1,5 @@
 """`ingest` and `demo`: video in."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +13,6 @@ from pipelines.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from pipelines.batch import BatchResult
-    from streamproc.codec.face_codec import FaceCodec
-    from streamproc.config import Settings
     from streamproc.types import SourceResult
 
 ReportOption = Annotated[
@@ -47,13 +44,8 @@ def ingest(
         from streamproc import config as settings_file
 
         settings = settings_file.load(config)
-        with shown_progress() as progress, ThreadPoolExecutor(1) as beside:
-            codec = beside.submit(_codec, settings) if identities else None
-            result = batch.ingest(sources, archive, camera, start, settings, progress, report)
-        if codec is not None and any(source.archived and not source.skipped for source in result.sources):
-            from pipelines.identities.following import gather
-
-            gather(archive, settings, codec=codec.result())
+        with shown_progress() as progress:
+            result = batch.ingest(sources, archive, camera, start, settings, progress, report, identities=identities)
         if report is not None:
             from pipelines.report import write_report
 
@@ -70,13 +62,6 @@ def ingest(
             if source.error:
                 err.print(f"Error: {source.error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1)
-
-
-def _codec(settings: "Settings") -> "FaceCodec":
-    """What gathering needs, loaded while this process waits for the others anyway."""
-    from pipelines.identities.following import load
-
-    return load(settings)
 
 
 def _table(result: "BatchResult") -> Table:

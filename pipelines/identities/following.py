@@ -28,17 +28,10 @@ def run(control: Control, archive_url: str, settings: Settings) -> None:
             control.beat(Beat())
 
 
-def load(settings: Settings) -> FaceCodec:
-    """The codec, ready to decode features: its net and kernels are loaded, too."""
-    codec = FaceCodec.load(settings.encode.profile, settings.encode.device)
-    codec.drawn_features(1)
-    return codec
-
-
 def gather(archive_url: str, settings: Settings, everything: bool = False, codec: FaceCodec | None = None) -> int:
     """How many tracks of the archive were nobody's and are somebody's now; their identities are compared with all
     others, with `everything` all are: for after the weights were replaced. `codec`: the settings', if it is loaded."""
-    codec = codec or load(settings)
+    codec = codec or FaceCodec.load(settings.encode.profile, settings.encode.device)
     with Archive.open(archive_url) as archive:
         keeper = Keeper(archive, codec, false_alarms=settings.search.false_alarms)
         keeper.consolidate(everything)

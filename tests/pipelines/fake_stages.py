@@ -69,13 +69,23 @@ def hang(control: Control, connections: Sequence[Connection], outbox: Connection
 
 
 def code(
-    control: Control, connection: Connection, outbox: Connection, settings: EncodeSettings, crops: Path | None
+    control: Control,
+    connection: Connection,
+    outbox: Connection,
+    settings: EncodeSettings,
+    crops: Path | None,
+    _gathering: object,
 ) -> None:
     encode.code(control, Inbox(connection, 8), outbox, settings, crops, FakeCodec())
 
 
 def refuse(
-    control: Control, connection: Connection, outbox: Connection, settings: EncodeSettings, crops: Path | None
+    control: Control,
+    connection: Connection,
+    outbox: Connection,
+    settings: EncodeSettings,
+    crops: Path | None,
+    _gathering: object,
 ) -> None:
     raise WeightsError("the weights are gone: fetch them again")
 
