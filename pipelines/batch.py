@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pipelines.loading import loading
 from pipelines.messages import SourceJob
 from pipelines.supervisor import Entries, Progress, Supervisor
 from streamproc.codec.profiles import stated_codec
@@ -59,8 +60,9 @@ def ingest(
     codec = stated_codec(settings.encode.profile)
     with Supervisor(archive_url, settings, progress, _made(report_dir), entries, identities) as supervisor:
         # While the first stages load: a database's libraries take their time, too.
-        from pipelines.known import completed
-        from storage import Archive
+        with loading():
+            from pipelines.known import completed
+            from storage import Archive
 
         with Archive.open(archive_url, create=True) as archive:
             results = completed(archive, jobs, codec)

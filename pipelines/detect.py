@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from pipelines.channels import FrameReader
+from pipelines.loading import loading
 from pipelines.messages import Beat, Downstream, Ended, FrameReady, Opened, TrackFound
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import DetectSettings
@@ -27,9 +28,11 @@ class Finder(Protocol):
 
 def run(control: Control, connections: Sequence[Connection], outbox: Connection, settings: DetectSettings) -> None:
     """Loads the finder, then follows faces for ever."""
-    from streamproc.faces.finder import FaceFinder
+    with loading():
+        from streamproc.faces.finder import FaceFinder
 
-    follow(control, connections, outbox, settings, FaceFinder.load(settings.device, settings.min_face, settings.yunet))
+        finder = FaceFinder.load(settings.device, settings.min_face, settings.yunet)
+    follow(control, connections, outbox, settings, finder)
 
 
 def follow(

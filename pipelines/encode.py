@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import cv2
 import numpy as np
 
 from pipelines.channels import Inbox
+from pipelines.loading import loading
 from pipelines.messages import Beat, CodecReady, Downstream, TrackCoded, TrackFound
 from pipelines.recognising import Recogniser, features_of
 from pipelines.worker import ALERT_SECONDS, Control
@@ -56,18 +58,24 @@ def run(
     archive holds into identities: `gathering` names the archive, and all settings."""
     os.nice(NICENESS)
     inbox = Inbox(connection, WAITING)
-    from streamproc.codec.face_codec import FaceCodec
+    with loading():
+        from streamproc.codec.face_codec import FaceCodec
 
-    codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
-    warm(codec, settings.quality)
+        codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
+        warm(codec, settings.quality)
     if gathering is None:
         code(control, inbox, outbox, settings, crops, codec)
         return
     with ThreadPoolExecutor(1) as beside:
         # While tracks are coded: a database's libraries take their time.
-        following = beside.submit(import_module, "pipelines.identities.following")
+        following = beside.submit(_following)
         code(control, inbox, outbox, settings, crops, codec)
     following.result().gather(*gathering, codec=codec)
+
+
+def _following() -> ModuleType:
+    with loading():
+        return import_module("pipelines.identities.following")
 
 
 def warm(codec: Coder, quality: int | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from pipelines.detect import Finder, Follower, detect
 from pipelines.intake import Intake
 from pipelines.links import PATIENCE, UNDER_WAY, Door, Post
+from pipelines.loading import loading
 from pipelines.messages import ClockChanged, Ended, FrameReady, Opened, Session, SessionEnded, SessionTrack
 from pipelines.tallies import Tally
 from pipelines.worker import Control
@@ -27,11 +28,11 @@ from streamproc.types import Detection, Frame, SourceResult, Track
 def run_detect(control: Control, door: Path, next_door: Path, settings: DetectSettings) -> None:
     """Loads the finder, then follows faces until it is asked to stop; who knocks meanwhile waits."""
     opened = Door(door)
-    from streamproc.faces.finder import FaceFinder
+    with loading():
+        from streamproc.faces.finder import FaceFinder
 
-    Detector(
-        control, opened, next_door, settings, FaceFinder.load(settings.device, settings.min_face, settings.yunet)
-    ).run()
+        finder = FaceFinder.load(settings.device, settings.min_face, settings.yunet)
+    Detector(control, opened, next_door, settings, finder).run()
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.encode import Coder, code_tracks, warm
 from pipelines.links import PATIENCE, UNDER_WAY, Door, Inlet, Post
+from pipelines.loading import loading
 from pipelines.messages import SessionCoded, SessionTrack
 from pipelines.tallies import Tally
 from pipelines.worker import BEAT_SECONDS, Control
@@ -14,10 +15,11 @@ from streamproc.config import EncodeSettings
 def run_encode(control: Control, door: Path, next_door: Path, settings: EncodeSettings) -> None:
     """Loads the codec, then codes tracks until it is asked to stop."""
     opened = Door(door)
-    from streamproc.codec.face_codec import FaceCodec
+    with loading():
+        from streamproc.codec.face_codec import FaceCodec
 
-    codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
-    warm(codec, settings.quality)
+        codec = FaceCodec.load(settings.profile, settings.device, settings.enhancement)
+        warm(codec, settings.quality)
     encode(control, opened, next_door, settings, codec)
 
 

@@ -12,6 +12,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pipelines.loading import loading
+
 BEAT_SECONDS = 0.25
 ALERT_SECONDS = 0.05
 """How soon a stage notices that it was asked to stop: everybody waits for it then."""
@@ -57,7 +59,8 @@ def main(entry: str, parent: int, control: Connection, stderr: Connection, threa
     # Threads that wait for work by spinning take the core from the other processes.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     module, function = entry.split(":")
-    stage = getattr(importlib.import_module(module), function)
+    with loading():
+        stage = getattr(importlib.import_module(module), function)
     stage(Control(control), *args)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipelines.cli.output import ArchiveOption, ConfigOption, JsonOption, emit, err, out, parse_time, work
 from pipelines.cli.progress import shown_progress
+from pipelines.loading import loading
 
 if TYPE_CHECKING:
     from pipelines.batch import BatchResult
@@ -40,8 +41,9 @@ def ingest(
     Example: streamproc ingest front-door.mp4 yard/ --archive archive.db --report report
     """
     with work():
-        from pipelines import batch
-        from streamproc import config as settings_file
+        with loading():
+            from pipelines import batch
+            from streamproc import config as settings_file
 
         settings = settings_file.load(config)
         with shown_progress() as progress:
