@@ -79,6 +79,19 @@ def code(
     encode.code(control, Inbox(connection, 8), outbox, settings, crops, FakeCodec())
 
 
+def code_in_vain(
+    control: Control,
+    connection: Connection,
+    outbox: Connection,
+    settings: EncodeSettings,
+    crops: Path | None,
+    _gathering: object,
+) -> None:
+    """All is coded, nothing gathered."""
+    encode.code(control, Inbox(connection, 8), outbox, settings, crops, FakeCodec())
+    raise WeightsError("they are strangers to me: introduce them")
+
+
 def refuse(
     control: Control,
     connection: Connection,

@@ -72,6 +72,17 @@ def test_same_video_twice_is_one_source(tmp_path: Path, clip: Clip, settings: Se
     assert [(source.tracks, source.skipped) for source in result.sources] == [(2, False)]
 
 
+def test_who_cannot_be_gathered_is_archived(tmp_path: Path, clip: Clip, settings: Settings) -> None:
+    entries, archive = replace(FAKES, encode="fake_stages:code_in_vain"), str(tmp_path / "x.db")
+    with pytest.raises(PipelineError, match=r"All is archived, but .*strangers to me.*`streamproc identity gather`"):
+        batch.ingest([str(clip())], archive, settings=settings, entries=entries)
+    assert _children() == []
+    path = str(clip("other.mp4"))
+    assert not batch.ingest([path], archive, settings=settings, entries=entries, identities=False).failed
+    with Archive.open(archive) as opened:
+        assert opened.info().tracks == 4
+
+
 def test_a_face_that_stands_still_is_searched_seldom_and_the_same_way_again(
     tmp_path: Path, clip: Clip, settings: Settings
 ) -> None:

@@ -79,6 +79,11 @@ def test_report(ingested: tuple[Path, Path, float]) -> None:
     assert "JPEG, quality 90" in page
 
 
+def test_the_track_is_somebody(ingested: tuple[Path, Path, float]) -> None:
+    (identity,) = _ask("identity", "list", "--archive", str(ingested[0]))["identities"]
+    assert (identity["identity_id"], identity["tracks"]) == ("p1", 1)
+
+
 def test_report_shows_gaps(ingested: tuple[Path, Path, float], tmp_path: Path) -> None:
     """Shaded on the timeline with a legend, and told below it; a camera that saw nobody has a line, too."""
     archive = shutil.copy(ingested[0], tmp_path)
