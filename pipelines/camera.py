@@ -14,17 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from pipelines.channels import FrameWriter
 from pipelines.links import BROKEN, knock
-from pipelines.messages import (
-    CameraBeat,
-    CameraJob,
-    CameraState,
-    ClockChanged,
-    Ended,
-    Noticed,
-    Opened,
-    Pace,
-    SourceJob,
-)
+from pipelines.messages import CameraBeat, CameraJob, CameraState, ClockChanged, Ended, Noticed, Opened, Pace, SourceJob
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import CaptureSettings, ServiceSettings
 from streamproc.errors import SourceError, SourceStalled

@@ -6,19 +6,17 @@ from pathlib import Path
 
 from pipelines.clearing import Clearing
 from pipelines.links import UNDER_WAY, Door, Inlet
-from pipelines.messages import (
-    ArchiveState,
+from pipelines.live_messages import (
     ClearAsked,
     GapNews,
     HiddenForgotten,
     ResumedNews,
     RoomAsked,
-    Session,
     SessionCoded,
     SessionEnded,
-    TrackArchived,
     WatchedNews,
 )
+from pipelines.messages import ArchiveState, Session, TrackArchived
 from pipelines.site import CHECK_CAMERA
 from pipelines.tallies import Tally
 from pipelines.worker import BEAT_SECONDS, Control

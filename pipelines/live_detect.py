@@ -16,8 +16,9 @@ from typing import Any
 from pipelines.detect import Finder, Follower, detect
 from pipelines.intake import Intake
 from pipelines.links import PATIENCE, UNDER_WAY, Door, Post
+from pipelines.live_messages import SessionEnded, SessionTrack
 from pipelines.loading import loading
-from pipelines.messages import ClockChanged, Ended, FrameReady, Opened, Session, SessionEnded, SessionTrack
+from pipelines.messages import ClockChanged, Ended, FrameReady, Opened, Session
 from pipelines.tallies import Tally
 from pipelines.worker import Control
 from streamproc.config import DetectSettings

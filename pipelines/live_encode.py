@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipelines.encode import Coder, code_tracks, warm
 from pipelines.links import PATIENCE, UNDER_WAY, Door, Inlet, Post
+from pipelines.live_messages import SessionCoded, SessionTrack
 from pipelines.loading import loading
-from pipelines.messages import SessionCoded, SessionTrack
 from pipelines.tallies import Tally
 from pipelines.worker import BEAT_SECONDS, Control
 from streamproc.config import EncodeSettings

@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from streamproc.media.hours import ALWAYS, Hours
 from streamproc.types import Clock, CodedTrack, FrameTime, GapReason, Polygon, SourceResult, Track, Transport
-
-if TYPE_CHECKING:  # who only hands pictures on needs no database
-    from storage import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,84 +152,6 @@ class Ended:
     tracks: int = 0
     error: str | None = None
     whole: bool = True
-
-
-# The same of live cameras. Each says whose it is: a stage that was started anew knows of no session.
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTrack:
-    """A track that ended, or news of one that did not yet."""
-
-    session: Session
-    track: Track
-
-
-@dataclass(frozen=True, slots=True)
-class SessionCoded:
-    """A track, coded with a codec."""
-
-    session: Session
-    codec_id: str
-    profile: str
-    track: CodedTrack
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    """Nothing more comes of a session; what it came to but for `archived`."""
-
-    session: Session
-    result: SourceResult
-
-
-@dataclass(frozen=True, slots=True)
-class ResumedNews:
-    """A camera is watched again from `at` on, or for the first time."""
-
-    camera: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class GapNews:
-    """A camera is blind from `at` on for a reason, which `detail` explains, or, where that is None, sees again."""
-
-    camera: str
-    at: datetime
-    reason: GapReason | None
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedNews:
-    """A camera is watched at `until`; None: nobody does any more."""
-
-    camera: str
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class HiddenForgotten:
-    """What a hidden camera saw in sessions that began before that time is of no use any more."""
-
-    camera: str
-    before: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ClearAsked:
-    """What is over its time at `at`, or too much, by these rules shall go; they count from now on."""
-
-    rules: "Rules"
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RoomAsked:
-    """It shall be looked whether there is too much at `at`, by the rules that count."""
-
-    at: datetime
 
 
 Downstream: TypeAlias = Opened | TrackFound | CodecReady | TrackCoded | Ended

@@ -8,7 +8,7 @@ from pipelines.checking import KnownFaceCheck
 from pipelines.children import Child
 from pipelines.events import Event, Level, Log
 from pipelines.jobs import Due, Jobs
-from pipelines.messages import ClearAsked, HiddenForgotten, RoomAsked
+from pipelines.live_messages import ClearAsked, HiddenForgotten, RoomAsked
 from pipelines.retaining import rules
 from pipelines.site import CHECK_CAMERA, local_zone
 from pipelines.statistics import Seen, Statistics

@@ -16,6 +16,7 @@ from typing import Any
 from pipelines.children import Child
 from pipelines.events import Event, Level, Log, camera_event
 from pipelines.identities.follower import Follower
+from pipelines.live_messages import GapNews, ResumedNews, WatchedNews
 from pipelines.messages import (
     ArchiveState,
     CameraBeat,
@@ -23,11 +24,8 @@ from pipelines.messages import (
     CameraState,
     Cleared,
     DiskState,
-    GapNews,
     Noticed,
-    ResumedNews,
     TrackArchived,
-    WatchedNews,
 )
 from pipelines.schedule import Schedule
 from pipelines.site import Site

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipelines.links import Post
-from pipelines.messages import ClearAsked, GapNews, HiddenForgotten, ResumedNews, RoomAsked, WatchedNews
+from pipelines.live_messages import ClearAsked, GapNews, HiddenForgotten, ResumedNews, RoomAsked, WatchedNews
 
 News: TypeAlias = ResumedNews | GapNews | WatchedNews | HiddenForgotten | ClearAsked | RoomAsked
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.live_archive import Recorder
-from pipelines.messages import ArchiveState, ClearAsked, Cleared, DiskState, Session, SessionCoded
+from pipelines.live_messages import ClearAsked, SessionCoded
+from pipelines.messages import ArchiveState, Cleared, DiskState, Session
 from storage import Archive, Rules
 from streamproc.types import CodedFace, CodedTrack, FaceCode, FrameTime
 

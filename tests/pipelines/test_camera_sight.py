@@ -13,14 +13,7 @@ import pytest
 from pipelines.camera import _Camera
 from pipelines.channels import FrameReader
 from pipelines.links import Door
-from pipelines.messages import (
-    CameraBeat,
-    CameraJob,
-    Ended,
-    FrameReady,
-    Opened,
-    Pace,
-)
+from pipelines.messages import CameraBeat, CameraJob, Ended, FrameReady, Opened, Pace
 from pipelines.worker import Control
 from streamproc.config import CaptureSettings, ServiceSettings
 from streamproc.media.writing import ClipWriter

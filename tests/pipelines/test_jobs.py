@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipelines.jobs import Due, Jobs, every_minute
-from pipelines.messages import ClearAsked
+from pipelines.live_messages import ClearAsked
 from pipelines.schedule import Schedule
 from pipelines.statistics import Figures, Seen, Statistics
 from storage import Rules, Terms

@@ -15,7 +15,8 @@ from fake_stages import FakeFinder
 from pipelines.channels import FrameWriter
 from pipelines.links import Door, Inlet, Letter, knock
 from pipelines.live_detect import Detector
-from pipelines.messages import Ended, Opened, SessionTrack, SourceJob
+from pipelines.live_messages import SessionTrack
+from pipelines.messages import Ended, Opened, SourceJob
 from pipelines.tallies import StageReport
 from pipelines.worker import Control
 from streamproc.config import CaptureSettings, DetectSettings

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.live_archive import Recorder
-from pipelines.messages import CameraJob, Session, SessionCoded, SessionEnded
+from pipelines.live_messages import SessionCoded, SessionEnded
+from pipelines.messages import CameraJob, Session
 from pipelines.service import LiveEntries, Service
 from storage import Archive
 from streamproc.config import CaptureSettings, ServiceSettings, Settings

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.live_archive import Recorder
-from pipelines.messages import ArchiveState, ClearAsked, Cleared, HiddenForgotten, Session, SessionCoded, SessionEnded
+from pipelines.live_messages import ClearAsked, HiddenForgotten, SessionCoded, SessionEnded
+from pipelines.messages import ArchiveState, Cleared, Session
 from pipelines.site import CHECK_CAMERA
 from storage import Archive, ClearedStep, Removed, Rules, Terms
 from streamproc.errors import ArchiveError, ArchiveUnreachable
