@@ -8,7 +8,7 @@ from typing import Self
 
 from pipelines.archive_index import ArchiveIndex
 from pipelines.gaps import blind_clause
-from pipelines.identities.desk import whose
+from pipelines.identities.desk import said_of, whose
 from pipelines.upgrading.weights import WeightsAtHand
 from storage import Archive
 from streamproc.codec.face_codec import FaceCodec
@@ -16,8 +16,7 @@ from streamproc.config import Settings
 from streamproc.faces.finder import FaceFinder
 from streamproc.media.photo import read_photo
 from streamproc.query import Blindness, SearchResult, ask_photo, blindness
-from streamproc.query.act_log import entries
-from streamproc.query.acts import Standing, standing
+from streamproc.query.acts import Standing
 from streamproc.query.generations import Generation, search_generations
 from streamproc.query.search import FALSE_ALARMS
 from streamproc.types import FaceCrop, Image, Match
@@ -100,7 +99,7 @@ class Asker:
             lambda tracks: archive.recodings.known(self.codec.codec_id, tracks),
             *(*asked, top, now, face.quality, self.false_alarms),
         )
-        said = standing(entries(archive.identities.acts()))
+        said = said_of(archive)
         matches = tuple(_identified(match, said) for match in found.matches)
         return replace(found, matches=matches, other_codec=found.other_codec if left_out else 0)
 

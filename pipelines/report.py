@@ -19,6 +19,7 @@ from pipelines.asking import Answer
 from pipelines.batch import crops_folder
 from pipelines.encode import crop_name
 from pipelines.gaps import gap_lines, gap_sentence
+from pipelines.identities.desk import called, said_of, whose
 from pipelines.pictures import coded_bytes
 from pipelines.timeline import timelines
 from storage import Archive, TrackRecord
@@ -73,6 +74,7 @@ def write_report(
         shown = _Album(folder, archive, codec).show([track for track in tracks if track.face_ids][:MOST_TRACKS])
         held = archive.info()
         gaps = merged(archive.gaps(cameras, now=made))
+        said = said_of(archive)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -82,6 +84,7 @@ def write_report(
         made=made,
         held=held,
         tracks=tracks,
+        who={track.id: called(whose(track.id, track.identity_id, said), said) for track in tracks},
         shown=shown,
         sizes=_sizes(folder, shown),
         measured=sum(face.crop is not None for face in shown),

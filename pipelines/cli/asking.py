@@ -59,6 +59,7 @@ def search(
         with Archive.open(archive) as opened:
             from pipelines.asking import Asker, answer_sentence
             from pipelines.gaps import asked_end, gap_lines
+            from pipelines.identities.desk import called, said_of
             from streamproc.query import blindness
 
             asker = Asker.load(settings)
@@ -66,6 +67,7 @@ def search(
             crop = asker.face(image, face)
             now = datetime.now(UTC)
             result = asker.ask(opened, crop, camera or (), since, until, top or settings.search.top, now)
+            said = said_of(opened)
     if result.damaged:
         err.print(f"{result.damaged} faces were left out: their base layers are damaged.")
     if result.other_codec:
@@ -76,7 +78,7 @@ def search(
     blind = blindness(result.gaps, since, asked_end(until, now))
     out.print(answer_sentence(result, blind), markup=False, soft_wrap=True)
     if result.matches:
-        out.print(_table(result.matches))
+        out.print(_table(result.matches, [called(match.record.identity_id, said) for match in result.matches]))
     for line in gap_lines(result.gaps, since, until, now):
         out.print(line, markup=False, soft_wrap=True)
 
@@ -110,16 +112,16 @@ def _document(result: "SearchResult") -> dict[str, object]:
     }
 
 
-def _table(matches: tuple["Match", ...]) -> Table:
+def _table(matches: tuple["Match", ...], who: list[str]) -> Table:
     table = Table()
     table.add_column("prob.", justify="right", no_wrap=True)
     table.add_column("camera", overflow="fold")
-    for heading in ("time", "who", "face"):
-        table.add_column(heading, no_wrap=True)
-    for match in matches:
+    table.add_column("time", no_wrap=True)
+    table.add_column("who", overflow="fold")
+    table.add_column("face", no_wrap=True)
+    for match, name in zip(matches, who, strict=True):
         record = match.record
-        who = record.identity_id or ""
-        table.add_row(f"{match.probability:.1%}", record.camera_id, moment(record.time), who, record.id)
+        table.add_row(f"{match.probability:.1%}", record.camera_id, moment(record.time), name, record.id)
     return table
 
 

@@ -195,6 +195,20 @@ def identified(tracks: Sequence[TrackRecord], now: Standing) -> list[TrackRecord
     return [replace(track, identity_id=whose(track.id, track.identity_id, now)) for track in tracks]
 
 
+def said_of(archive: Archive) -> Standing:
+    """What users said of the archive's identities, as it counts now."""
+    return standing(entries(archive.identities.acts()))
+
+
+def called(identity: str | None, now: Standing) -> str:
+    """What people read of an identity: its name, where it has one, and its id; nothing where there is none."""
+    number = identity_number(identity or "")
+    if number is None:
+        return ""
+    name = now.name(number)
+    return f"{name} ({identity})" if name else f"{identity}"
+
+
 def whose(track_id: str, home: str | None, now: Standing) -> str | None:
     """The identity of a track that a machine put into `home`; None where it did not yet, and nobody said."""
     number = identity_number(home or "")

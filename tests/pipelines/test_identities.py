@@ -16,7 +16,7 @@ from pipelines.children import Child
 from pipelines.cli.app import app
 from pipelines.events import Event
 from pipelines.identities import following
-from pipelines.identities.desk import Desk
+from pipelines.identities.desk import Desk, called, said_of
 from pipelines.identities.follower import Follower
 from pipelines.identities.keeper import CONSOLIDATION, REREAD, Keeper
 from pipelines.messages import Beat, Sighted
@@ -88,6 +88,8 @@ def test_names_outlive_a_new_ingest_and_other_weights(site: Site) -> None:
     (person,) = desk.people()
     assert (person.name, person.tracks) == ("Anna", 2)
     assert whose(desk, later) == [person.identity_id]
+    said = said_of(site.archive)
+    assert [called(one, said) for one in (person.identity_id, "p9", None)] == [f"Anna ({person.identity_id})", "p9", ""]
 
 
 def test_acts_hold_against_the_machine_and_are_taken_back(site: Site) -> None:

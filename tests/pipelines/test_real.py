@@ -73,6 +73,7 @@ def test_report(ingested: tuple[Path, Path, float]) -> None:
         assert (report / path).stat().st_size > 0
         assert alt
     assert not re.search(r"https?://|<script|@import|url\(", page)
+    assert '<h3>single_face <span class="soft">p1</span></h3>' in page
     ((track_id, codes),) = _content(archive)
     assert f'id="{track_id}"' in page
     assert f"<b>{len(codes[0].base)} bytes</b>" in page
