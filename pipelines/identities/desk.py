@@ -57,7 +57,7 @@ class Desk:
 
     def people(self) -> list[Person]:
         """Every identity that has tracks, the last seen first."""
-        now = standing(self.log())
+        now = said_of(self._archive)
         found: dict[int, list[tuple[int, datetime, datetime]]] = {}
         for row in self._archive.identities.all():
             number = identity_number(row.identity_id)
@@ -84,7 +84,7 @@ class Desk:
 
     def find(self, who: str) -> int:
         """The identity of that id or name, by number; of one that was merged, whom it is now. Raises UnknownRecord."""
-        now = standing(self.log())
+        now = said_of(self._archive)
         number = identity_number(who)
         if number is not None and self._archive.identities.known([number]):
             return now.identity(number)
@@ -98,11 +98,11 @@ class Desk:
 
     def tracks(self, number: int) -> list[TrackRecord]:
         """The tracks of an identity, as they began, under its own name now."""
-        return self._tracks(standing(self.log()), number)
+        return self._tracks(said_of(self._archive), number)
 
     def companions(self, number: int, within: timedelta) -> tuple[Companion, ...]:
         """Who was before one camera with an identity, at once or with no more than `within` between them."""
-        now = standing(self.log())
+        now = said_of(self._archive)
         own, others = self._tracks(now, number), dict[str, TrackRecord]()
         for track in own:
             # A track that touches a moment began before it and ended after it.
@@ -114,7 +114,7 @@ class Desk:
         self, first: str, then: str, within: timedelta, since: datetime | None, until: datetime | None
     ) -> tuple[Journey, ...]:
         """Who was before the camera `first` and `within` that time before `then`, in since <= time < until."""
-        now = standing(self.log())
+        now = said_of(self._archive)
         here, there = (identified(self._archive.tracks([camera], since, until), now) for camera in (first, then))
         return journeys(here, there, within)
 
