@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,27 +80,13 @@ def code(
     encode.code(control, Inbox(connection, 8), outbox, settings, crops, FakeCodec())
 
 
-def code_in_vain(
-    control: Control,
-    connection: Connection,
-    outbox: Connection,
-    settings: EncodeSettings,
-    crops: Path | None,
-    _gathering: object,
-) -> None:
+def code_in_vain(*arguments: Any) -> None:
     """All is coded, nothing gathered."""
-    encode.code(control, Inbox(connection, 8), outbox, settings, crops, FakeCodec())
+    code(*arguments)
     raise WeightsError("they are strangers to me: introduce them")
 
 
-def refuse(
-    control: Control,
-    connection: Connection,
-    outbox: Connection,
-    settings: EncodeSettings,
-    crops: Path | None,
-    _gathering: object,
-) -> None:
+def refuse(*_: object) -> None:
     raise WeightsError("the weights are gone: fetch them again")
 
 
