@@ -25,6 +25,8 @@ DRAWN = 512
 """Made-up faces that tell in which dimensions features live."""
 FACES_A_TRACK = 8
 """Faces that are asked for in place of a track: it has some shots, and its best one may be no better than others'."""
+SAMPLE = 256
+"""Faces of all those asked about that tell how alike strangers are there."""
 LEAST = 64
 """Faces that are asked for at least."""
 
@@ -97,8 +99,10 @@ class ArchiveIndex:
         """See `FaceIndex`; what the index does not have yet, and cannot be given now, is compared face by face."""
         where = _Where.of(self.archive.camera_keys(cameras), since, until)
         best = _Best.none(max(LEAST, FACES_A_TRACK * wanted))
+        sample = [np.empty(0, np.float32)]
         index, position = self._current()
         if index is not None and where.cameras != ():
+            sample.append(index.sample(feature, SAMPLE, where.cameras or (), where.since, where.until))
             hits = index.search(feature, best.wanted, where.cameras or (), where.since, where.until)
             best = best.with_faces(hits.keys, hits.tracks, hits.similarities)
             best = replace(best, searched=index.tracks(where.cameras or (), where.since, where.until))
@@ -108,12 +112,15 @@ class ArchiveIndex:
             best = replace(best, damaged=best.damaged + len(where.rows(changes)) - len(sound))
             if sound:
                 features = self._codec.features([changes.payloads[k] for k in sound])
-                best = best.with_faces(changes.keys[sound], changes.tracks[sound], features @ feature)
+                alike = features @ feature
+                sample.append(alike)
+                best = best.with_faces(changes.keys[sound], changes.tracks[sound], alike)
                 best = replace(best, searched=best.searched + len(np.unique(changes.tracks[sound])))
         tracks = list(dict.fromkeys(best.tracks.tolist()))
         layers = self.archive.base_layers_of_tracks(self._codec.codec_id, tracks, since, until)
         others = self.archive.other_codec(self._codec.codec_id, cameras, since, until)
-        return Nearest(replace(layers, other_codec=others), best.searched, best.damaged)
+        layers = replace(layers, other_codec=others)
+        return Nearest(layers, best.searched, best.damaged, np.concatenate(sample))
 
     def _current(self) -> tuple[VectorIndex | None, FeedPosition]:
         """The index, with all that the archive has if that can be, and how far it has come; None: there is none."""

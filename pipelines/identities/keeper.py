@@ -138,13 +138,14 @@ class Keeper:
         self, watches: Sequence[WatchRecord], track: TrackFaces, passage: Passage, put: Gathered
     ) -> Iterator[tuple[int, str, float]]:
         """(watch, track, probability) of every watch for whom the track shows."""
-        scale, people = self._codec.calibration, len(self._gatherer)
+        people = len(self._gatherer)
         whose = self._gatherer.identity(track.track.id)
         for watch in watches:
             if watch.identity is not None and self._standing.identity(watch.identity) == whose:
                 yield watch.key, track.track.id, put.probability
             elif watch.feature is not None and watch.codec_id == self._codec.codec_id:
                 similarity = np.array([watch.feature @ passage.feature], np.float32)
+                scale = self._codec.calibration.among(self._gatherer.like(watch.feature), watch.quality or 1.0)
                 if similarity[0] >= scale.threshold(people, self._false_alarms):
                     shots = np.array([len(track.payloads)], np.float32)
                     expected = scale.expected(watch.quality or 1.0, np.array([passage.quality], np.float32), shots)

@@ -12,6 +12,7 @@ import numpy as np
 
 from storage.index.instructions import WORD
 from storage.index.kernels import PLANES, UNSEEN, Floats, Longs, Words, scan, weigh
+from storage.index.rows import unpacked
 from storage.index.segment import Segment
 from streamproc.types import FloatArray
 
@@ -81,6 +82,32 @@ def most_similar(
     found = [_search(segments, question, shares, bar, top)]
     found += [helper.result() for helper in helping if not helper.cancel()]  # nothing is left for one that slept
     return _hits(segments, found, top)
+
+
+def evenly(
+    segments: Sequence[Segment],
+    coordinates: FloatArray,
+    count: int,
+    cameras: Sequence[int],
+    since: int | None,
+    until: int | None,
+) -> FloatArray:
+    """(K,) similarities to the question (D,) of `count` rows at the most, at equal distances among all at the cameras
+    (none named: all) and since <= time < until; those that were removed are left out."""
+    ranges = [
+        (segment, first, last) for segment in segments for first, last in segment.ranges(cameras, since, until).tolist()
+    ]
+    ends = np.cumsum([last - first for _, first, last in ranges], dtype=np.int64)
+    rows = int(ends[-1]) if len(ends) else 0
+    places = np.arange(min(count, rows)) * rows // max(min(count, rows), 1)
+    found = [np.empty(0, np.float32)]
+    for (segment, first, last), end in zip(ranges, ends.tolist(), strict=True):
+        start = end - (last - first)
+        chosen = places[(places >= start) & (places < end)] - start + first
+        if len(chosen):
+            chosen = chosen[~segment.are_removed(chosen)]
+            found.append(unpacked(segment.codes[:, chosen], segment.vectors[chosen]) @ coordinates)
+    return np.concatenate(found)
 
 
 def cores() -> int:

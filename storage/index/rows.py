@@ -91,3 +91,12 @@ def packed(
         codes,
         vectors,
     )
+
+
+def unpacked(codes: Words, vectors: Bytes) -> FloatArray:
+    """(N, D) coordinates of unit norm, as far as nine bits each tell them, of codes (D / 64, N) and vectors (N, D)."""
+    bytes_of = np.ascontiguousarray(codes.T).astype("<u8", copy=False).view(np.uint8)
+    signs = 1 - 2 * np.unpackbits(bytes_of, axis=1, bitorder="little").astype(np.float32)
+    coordinates = signs * (vectors + np.float32(0.5))
+    found: FloatArray = coordinates / np.linalg.norm(coordinates, axis=1, keepdims=True)
+    return found

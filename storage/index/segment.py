@@ -91,6 +91,13 @@ class Segment:
             return np.zeros(len(self), np.bool_)
         return np.unpackbits(self.removed, count=len(self), bitorder="little").astype(np.bool_)
 
+    def are_removed(self, rows: Longs) -> npt.NDArray[np.bool_]:
+        """(K,) for each of the rows (K,) whether it is marked."""
+        if not len(self.removed):
+            return np.zeros(len(rows), np.bool_)
+        found: npt.NDArray[np.bool_] = ((self.removed[rows >> 3] >> (rows & 7)) & 1).astype(np.bool_)
+        return found
+
     def ranges(self, cameras: Sequence[int], since: int | None, until: int | None) -> Longs:
         """(R, 2): first row and row after the last of each run of rows at the cameras (none named: all) and since <=
         time < until."""

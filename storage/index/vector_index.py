@@ -21,7 +21,7 @@ from storage.index.counting import TrackCounts
 from storage.index.kernels import Longs
 from storage.index.manifest import NAME, Manifest, SegmentMark, read_manifest, write_manifest
 from storage.index.merging import Change, merged
-from storage.index.question import Hits, most_similar
+from storage.index.question import Hits, evenly, most_similar
 from storage.index.rows import Rows, packed
 from storage.index.segment import FileMark, Segment, read_file, read_segment, remarked, write_file
 from streamproc.errors import ArchiveError, IndexBusy, IndexDamaged
@@ -152,13 +152,23 @@ class VectorIndex:
         Raises ValueError for a `top` below 1 or another feature, IndexDamaged for new files that are not what was
         written.
         """
-        state = self._newest()
         if top < 1:
             raise ValueError(f"a search gives at least 1 face, not {top}")
-        if feature.shape != state.basis.shape[1:] or not np.all(np.isfinite(feature)):
-            raise ValueError(f"a question is a feature of {state.basis.shape[1]} finite numbers")
-        coordinates = state.basis @ feature.astype(np.float32)
-        return most_similar(state.segments, coordinates, top, cameras, since, until)
+        state = self._newest()
+        return most_similar(state.segments, _coordinates(state.basis, feature), top, cameras, since, until)
+
+    def sample(
+        self,
+        feature: FloatArray,
+        count: int,
+        cameras: Sequence[int] = (),
+        since: int | None = None,
+        until: int | None = None,
+    ) -> FloatArray:
+        """(K,) how much some flushed faces resemble `feature`: `count` of them at the most, evenly chosen among those
+        that `search` compares. Raises what `search` raises."""
+        state = self._newest()
+        return evenly(state.segments, _coordinates(state.basis, feature), count, cameras, since, until)
 
     def tracks(self, cameras: Sequence[int] = (), since: int | None = None, until: int | None = None) -> int:
         """How many tracks the faces belong to that a search with these filters compares."""
@@ -231,6 +241,14 @@ class VectorIndex:
     def _require_writer(self) -> None:
         if self._lock is None:
             raise ArchiveError(f"The search index {self._folder} was opened for reading: open it for writing.")
+
+
+def _coordinates(basis: FloatArray, feature: FloatArray) -> FloatArray:
+    """(D,) of a question (F,), by a basis (D, F). Raises ValueError for what is no feature."""
+    if feature.shape != basis.shape[1:] or not np.all(np.isfinite(feature)):
+        raise ValueError(f"a question is a feature of {basis.shape[1]} finite numbers")
+    found: FloatArray = basis @ feature.astype(np.float32)
+    return found
 
 
 def _locked(folder: Path) -> BinaryIO:

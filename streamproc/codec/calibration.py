@@ -2,9 +2,10 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 
@@ -15,6 +16,14 @@ WORST = 0.05
 """Quality under which a face counts as no worse."""
 SUFFIX = ".calibration.json"
 """Ending of the file that lies beside a weights file."""
+SHARP = 0.7
+"""Quality from which on a question's is good enough: strangers are no less alike for a better one."""
+SAMPLE = 256
+"""Similarities that tell how alike strangers are at a place: more would tell little more."""
+USUAL = 0.6
+"""Quality of archived tracks, where nothing is known of them."""
+ROUNDS = 15
+"""Steps of the estimate of a place; it moves by less than 0.001 after ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +32,13 @@ class Calibration:
     track (decoded); fitted on labelled faces as cameras see them (`streamproc.training.calibration`).
 
     Similarities of one person are normal about `same` + `asked` ln(quality of the question) + `track` ln(quality of the
-    track's best shot) + `shots` ln(number of its shots), with the standard deviation `spread`. The upper tail of those
-    of strangers is that of a normal distribution about `strangers` with `strangers_spread`, whatever their quality.
+    track's best shot) + `shots` ln(number of its shots), with the standard deviation `spread`.
+
+    The upper tail of those of strangers is that of a normal distribution about `strangers` with `strangers_spread`,
+    which a question's poor quality widens: by `blurred` for each ln(SHARP / quality), since blurred faces resemble each
+    other. Half of all strangers are less alike than `typical`, and most are within `within` (a standard deviation) of
+    that. From one place to another (people of one origin, one camera's pictures) all this shifts as a whole, by
+    `places` in the mean square: `among` tells by how much.
     """
 
     codec_id: str
@@ -35,6 +49,39 @@ class Calibration:
     spread: float
     strangers: float
     strangers_spread: float
+    blurred: float
+    typical: float
+    within: float
+    places: float
+
+    def among(self, similarities: FloatArray, asked: float) -> Self:
+        """The calibration for a question of quality `asked`, at the place where it has these similarities (N,) to
+        whoever is there, strangers mostly, and maybe the person asked for.
+
+        How far strangers are shifted there is estimated with a normal prior, whoever may be the same person left out as
+        far as that is probable (expectation maximisation). With few similarities it stays uncertain, which widens the
+        tail. Where most are less alike than usual nothing changes: one who looks alike may still be among them.
+        Related: score normalisation by a test's own impostors (T-norm, Auckenthaler et al. 2000).
+        """
+        some = np.asarray(similarities, np.float64)
+        if len(some) > SAMPLE:
+            some = some[np.arange(SAMPLE) * len(some) // SAMPLE]
+        expected = float(self.expected(asked, np.array([USUAL], np.float32), np.ones(1, np.float32))[0])
+        alike = np.exp(-0.5 * (np.minimum(some - expected, 0) / self.spread) ** 2) / self.spread
+        known, shift, share = (self.within / self.places) ** 2, 0.0, 0.5
+        count = known
+        for _ in range(ROUNDS):
+            away = some - self.typical
+            unlike = np.exp(-0.5 * ((away - shift) / self.within) ** 2) / self.within
+            stranger = (1 - share) * unlike
+            stranger /= np.maximum(stranger + share * alike, np.finfo(np.float64).tiny)
+            share = float((1 - stranger).sum() + 1) / (len(some) + 2)
+            count = known + float(stranger.sum())
+            shift = float(stranger @ away) / count
+        spread = self.strangers_spread + self.blurred * worse(asked)
+        uncertain = self.within / math.sqrt(count)
+        more = max(shift, 0.0)
+        return replace(self, strangers=self.strangers + more, strangers_spread=math.hypot(spread, uncertain))
 
     def expected(self, asked: float, track: FloatArray, shots: FloatArray) -> FloatArray:
         """(N,) how alike the same person's N tracks would be to the question's face in the mean, by the qualities (0 to
@@ -66,6 +113,11 @@ class Calibration:
         """The similarity that one of `people` strangers reaches with a probability of `false_alarms`."""
         each = -math.expm1(math.log1p(-false_alarms) / max(people, 1))
         return NormalDist(self.strangers, self.strangers_spread).inv_cdf(1 - each)
+
+
+def worse(quality: float) -> float:
+    """How much worse than SHARP a question's quality is, on a logarithmic scale; 0 for a better one."""
+    return max(math.log(SHARP / max(quality, WORST)), 0.0)
 
 
 def calibration_path(weights: Path) -> Path:

@@ -34,6 +34,8 @@ from streamproc.types import FloatArray, Image
 
 COMMON = (1e-2, 1e-3)
 """Shares of strangers' pairs taken for one person, over all groups together, at the common thresholds."""
+SHARP = 1.0
+"""Quality of a chip, as a question has it: nobody rates chips, and they are not blurred."""
 SMALL_FACE = 50.0
 """Height of a shrunk face, pixels: little above the smallest that ingest looks for."""
 BATCH = 4
@@ -67,7 +69,7 @@ def evaluate(
         alike = [_mirrored(asked @ archived.T) for asked, archived in parts]
         common[name] = _thresholds([_pairs(one) for one in alike])
         rows += [
-            _strangers(group.name, name, one, (single, thousand), common[name])
+            _strangers(group.name, name, one, (single, thousand), common[name], _alarms(one, codec, false_alarms))
             for group, one in zip(groups, alike, strict=True)
         ]
     result = BiasResult(
@@ -92,10 +94,15 @@ def evaluate(
 
 
 def _strangers(
-    group: str, feature: str, alike: FloatArray, match: tuple[float, float], common: Sequence[float]
+    group: str,
+    feature: str,
+    alike: FloatArray,
+    match: tuple[float, float],
+    common: Sequence[float],
+    alarms: tuple[float, float],
 ) -> StrangersRow:
     """The row of one group whose chips are as similar as the matrix `alike` (N, N) says; `match` are the similarities
-    of the verdict for 1 and for 1,000 faces compared, `common` the common thresholds."""
+    of the verdict for 1 and for 1,000 faces compared, `common` the common thresholds, `alarms` what `_alarms` gives."""
     pairs = _pairs(alike)
     errors = [_jackknife(((alike > bar) & ~np.eye(len(alike), dtype=bool)).sum(axis=1)) for bar in common]
     return StrangersRow(
@@ -106,11 +113,24 @@ def _strangers(
         p99=float(np.quantile(pairs, 0.99)),
         match_of_1=float((pairs >= match[0]).mean()),
         match_of_1000=float((pairs >= match[1]).mean()),
+        mixed_alarms=alarms[0],
+        alarms=alarms[1],
         common_100=float((pairs > common[0]).mean()),
         common_100_error=errors[0],
         common_1000=float((pairs > common[1]).mean()),
         common_1000_error=errors[1],
     )
+
+
+def _alarms(alike: FloatArray, codec: FaceCodec, false_alarms: float) -> tuple[float, float]:
+    """(share of chips with a match among the group's others where strangers are taken for those of a mixed crowd, and
+    where the others tell how alike they are), of a matrix (N, N) of similarities."""
+    mixed, told = 0, 0
+    for chip, row in enumerate(alike):
+        others = np.delete(row, chip)
+        mixed += int(others.max() >= codec.calibration.threshold(len(others), false_alarms))
+        told += int(others.max() >= codec.calibration.among(others, SHARP).threshold(len(others), false_alarms))
+    return mixed / len(alike), told / len(alike)
 
 
 def _jackknife(above: npt.NDArray[np.int64]) -> float:

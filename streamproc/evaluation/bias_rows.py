@@ -12,7 +12,11 @@ class StrangersRow:
     """Pairs of strangers within one group, by one feature (`RAW` or `SEARCHED`): mean similarity, the similarity that
     one pair in 100 reaches, and shares of pairs taken for one person: at the verdict "match" where one face is
     compared and where 1,000 are, and at the common thresholds, which take 1 pair in 100 and 1 in 1,000 over all groups
-    together. These have their standard errors, by leaving out each chip in turn."""
+    together. These have their standard errors, by leaving out each chip in turn.
+
+    `alarms`: the share of chips that are taken for another one in an archive of all others of the group, as search
+    answers, which tells from the archive how alike strangers are there; `mixed_alarms`: were they taken for as alike as
+    in a mixed crowd."""
 
     group: str
     feature: str
@@ -21,6 +25,8 @@ class StrangersRow:
     p99: float
     match_of_1: float
     match_of_1000: float
+    mixed_alarms: float
+    alarms: float
     common_100: float
     common_100_error: float
     common_1000: float

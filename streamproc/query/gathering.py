@@ -12,9 +12,10 @@ they spoke of is never merged into another.
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from streamproc.query.acts import Standing
 from streamproc.query.looks import Looks
@@ -27,12 +28,18 @@ LEAST = 0.2
 """Cosine under which no two are probably one person, whatever their quality."""
 AT_ONCE = 2048
 """Identities compared with all others in one go: bounds the memory."""
+FEW = 20
+"""People who may come, where fewer are known: an archive that has just begun does not tell how many pass by."""
 GONE = -1_000_000_000
 """Version of an identity that is no more: no sum of versions is as low."""
 
 
 class Scale(Protocol):
     """What turns a similarity into a probability; `streamproc.codec.calibration.Calibration` is one."""
+
+    def among(self, similarities: FloatArray, quality: float, /) -> Self:
+        """The scale for a face of that quality where it has these similarities (N,) to whoever is there."""
+        ...
 
     def between(self, one: FloatArray, other: FloatArray, /) -> FloatArray:
         """(N,) similarities to expect of pairs of tracks of one person, by the qualities of both."""
@@ -98,6 +105,10 @@ class Gatherer:
     def __len__(self) -> int:
         """How many identities there are."""
         return len(self._looks)
+
+    def like(self, feature: FloatArray) -> FloatArray:
+        """(N,) cosines of a feature (D,) with all identities."""
+        return self._looks.like(feature)
 
     def put(self, passage: Passage, home: int) -> None:
         """Nothing; the track is known as that identity's: what an archive says of it."""
@@ -172,14 +183,31 @@ class Gatherer:
         """The identity that is most probably the track's, none of `others`; None when none is probable."""
         looks = self._looks
         cosines = looks.like(passage.feature)
-        for number in others:
-            cosines[looks.row(number)] = -1
         if not len(cosines):
             return None
-        best = int(np.argmax(cosines))
-        expected = self._scale.between(looks.quality[best : best + 1], np.array([passage.quality], np.float32))
-        (probability,) = self._scale.probability(cosines[best : best + 1], expected, len(looks))
+        allowed = cosines.copy()
+        for number in others:
+            allowed[looks.row(number)] = -1
+        best = int(np.argmax(allowed))
+        if allowed[best] < LEAST:
+            return None
+        (probability,) = self._chances(cosines, np.array([best]), passage.quality)
         return Gathered(int(looks.numbers[best]), float(probability)) if probability >= JOINS else None
+
+    def _chances(
+        self, cosines: FloatArray, rows: npt.NDArray[np.int64], quality: float, own: tuple[int, ...] = ()
+    ) -> FloatArray:
+        """(K,) probabilities that the identities in `rows` (K,) are the person of a face of that quality, whose cosines
+        with all of them (N,) are these; `own` is the row that the face itself has.
+
+        Blurred faces resemble each other; one that is not tells strangers apart: the better quality counts.
+        """
+        if not len(rows):
+            return np.zeros(0, np.float32)
+        one, other = np.array([quality], np.float32), self._looks.quality[rows]
+        scale = self._scale.among(np.delete(cosines, own), max(quality, float(other.max())))
+        people = max(len(self._looks), FEW)
+        return scale.probability(cosines[rows], scale.between(other, one), people)
 
     def _alike(self) -> Iterator[_Pair]:
         """The pairs of identities that are probably one person, of which one changed since the last time."""
@@ -189,25 +217,24 @@ class Gatherer:
         is_changed = np.isin(np.arange(len(looks)), changed)
         for start in range(0, len(changed), AT_ONCE):
             part = changed[start : start + AT_ONCE]
-            cosines = directions[part] @ directions.T
-            # Of two that changed, the later one's row is the pair's.
-            cosines[(part[:, None] <= np.arange(len(looks))) & is_changed] = -1
-            rows, columns = np.nonzero(cosines >= LEAST)
-            cosines, rows = cosines[rows, columns], part[rows]
-            expected = self._scale.between(quality[rows], quality[columns])
-            chance = self._scale.probability(cosines, expected, len(looks))
-            for k in np.flatnonzero(chance >= JOINS).tolist():
-                yield _Pair(-float(cosines[k]), int(numbers[rows[k]]), int(numbers[columns[k]]), 0)
+            for row, cosines in zip(part.tolist(), directions[part] @ directions.T, strict=True):
+                # Of two that changed, the later one's row is the pair's.
+                near = cosines >= LEAST
+                near[row:] &= ~is_changed[row:]
+                rows = np.flatnonzero(near)
+                chance = self._chances(cosines, rows, float(quality[row]), (row,))
+                for other in rows[chance >= JOINS].tolist():
+                    yield _Pair(-float(cosines[other]), int(numbers[row]), int(numbers[other]), 0)
 
     def _near(self, number: int, versions: dict[int, int]) -> Iterator[_Pair]:
         """The pairs of an identity with all others that are probably the same person."""
         looks = self._looks
         row = looks.row(number)
         cosines = looks.like(looks.directions[row])
-        cosines[row] = -1
-        expected = self._scale.between(looks.quality, looks.quality[row : row + 1])
-        chance = self._scale.probability(cosines, expected, len(looks))
-        for k in np.flatnonzero(chance >= JOINS).tolist():
+        rows = np.flatnonzero(cosines >= LEAST)
+        rows = rows[rows != row]
+        chance = self._chances(cosines, rows, float(looks.quality[row]), (row,))
+        for k in rows[chance >= JOINS].tolist():
             other = int(looks.numbers[k])
             yield _Pair(-float(cosines[k]), number, other, versions[number] + versions.get(other, 0))
 

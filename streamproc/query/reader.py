@@ -12,12 +12,14 @@ from streamproc.types import BaseLayers, FaceCode, FaceRecord, FloatArray, GapRe
 class Nearest:
     """The base layers of the tracks of which a face resembles a feature most, and how many tracks were compared.
 
-    `damaged`: faces that were not compared, since their base layer does not match its checksum.
+    `damaged`: faces that were not compared, since their base layer does not match its checksum. `sample` (K,): how
+    much some of all faces asked about, evenly chosen, resemble the feature.
     """
 
     layers: BaseLayers
     searched: int
     damaged: int
+    sample: FloatArray
 
 
 class FaceIndex(Protocol):

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
@@ -19,6 +19,10 @@ FALSE_ALARMS = 0.05
 
 class ProbabilityScale(Protocol):
     """What turns a similarity into a probability, and says where a match begins."""
+
+    def among(self, similarities: FloatArray, asked: float, /) -> Self:
+        """The scale for a question of quality `asked` where it has these similarities (N,) to whoever is there."""
+        ...
 
     def expected(self, asked: float, track: FloatArray, shots: FloatArray, /) -> FloatArray:
         """(N,) how alike the same person's tracks would be, by the qualities of both and the numbers of shots."""
@@ -56,6 +60,7 @@ class SearchCodec(Protocol):
 class SearchResult:
     """The answer; `matches` best first, one a track, whatever the verdict: a match from a similarity of `needed` on.
 
+    How alike strangers are differs from place to place and from face to face, so `needed` is this question's own.
     `searched` counts the tracks compared; `damaged` the faces left out because their base layer does not match its
     checksum, `other_codec` those left out because another codec wrote them; `gaps` are when the cameras asked about had
     no video within the time asked about, as they began, those that touch as one.
@@ -92,6 +97,8 @@ def search(
     who were never there the verdict may be a match; each track that is compared counts as a person, and so does each of
     those that are searched elsewhere for the same answer, so many `beside` them.
 
+    How alike strangers are there is told from the similarities themselves.
+
     Every track with faces at the cameras (none named: all) and since <= time < until is compared, by the cosine of
     `feature` and the mean of its decoded features; with an `index` of the archive, those alone that it names, which are
     nearly always the ones that would come out best. `now` is the moment of asking, for the gaps: with it, a camera that
@@ -101,21 +108,22 @@ def search(
         raise ValueError(f"a search gives at least 1 match, not {top}")
     began = time.perf_counter()
     if index is None:
-        layers, compared, damaged = archive.base_layers(codec.codec_id, cameras, since, until), None, 0
+        layers, compared, damaged, sample = archive.base_layers(codec.codec_id, cameras, since, until), None, 0, None
     else:
         near = index.nearest(feature, top, cameras, since, until)
-        layers, compared, damaged = near.layers, near.searched, near.damaged
+        layers, compared, damaged, sample = near.layers, near.searched, near.damaged, near.sample
     sound = _sound(layers)
     damaged += len(layers.face_ids) - len(sound)
     gaps = merged(archive.gaps(cameras, since, until, now))
-    matches: tuple[Match, ...] = ()
     searched = len({layers.track_ids[k] for k in sound}) if compared is None else compared
-    needed = codec.calibration.threshold(searched + beside, false_alarms)
+    features = codec.features([layers.payloads[k] for k in sound]) if sound else np.zeros((0, len(feature)), np.float32)
+    scale = codec.calibration.among(features @ feature if sample is None else sample, quality)
+    needed = scale.threshold(searched + beside, false_alarms)
+    matches: tuple[Match, ...] = ()
     if sound:
-        features = codec.features([layers.payloads[k] for k in sound])
         shots, similarities = _best_tracks(features, feature, [layers.track_ids[k] for k in sound], top)
         names = [[layers.face_ids[sound[k]] for k in own] for own in shots]
-        matches = _judged(archive, codec, names, similarities, quality, searched + beside)
+        matches = _judged(archive, scale, names, similarities, quality, searched + beside)
     return SearchResult(
         verdict="match" if any(match.similarity >= needed for match in matches) else "no match",
         searched=searched,
@@ -156,7 +164,7 @@ def _best_tracks(
 
 def _judged(
     archive: ArchiveReader,
-    codec: SearchCodec,
+    scale: ProbabilityScale,
     shots: Sequence[Sequence[str]],
     similarities: FloatArray,
     quality: float,
@@ -165,7 +173,6 @@ def _judged(
     """The matches of tracks by the ids of their faces, the one to show first; the most probable first."""
     records = iter(archive.faces([face_id for own in shots for face_id in own]))
     tracks = [[next(records) for _ in own] for own in shots]
-    scale = codec.calibration
     seen = np.array([max(record.quality for record in own) for own in tracks], np.float32)
     counts = np.array([len(own) for own in tracks], np.float32)
     probabilities = scale.probability(similarities, scale.expected(quality, seen, counts), people)

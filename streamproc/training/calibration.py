@@ -1,15 +1,16 @@
 """Calibration: how alike labelled faces are as cameras see them, one asked about and one archived."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 import torch
 
-from streamproc.codec.calibration import WORST, Calibration, write_calibration
+from streamproc.codec.calibration import WORST, Calibration, worse, write_calibration
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.profiles import profile_path
+from streamproc.errors import SourceNotFound
 from streamproc.faces.finder import FaceFinder
 from streamproc.training import seen
 from streamproc.training.data import NO_IDENTITY
@@ -21,6 +22,14 @@ PART = "calibration"
 STEPS = 400
 TAIL = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Shares of the pairs of strangers at which their upper tail is fitted."""
+DEVIATIONS = np.array([-NormalDist().inv_cdf(share) for share in TAIL])
+"""Standard deviations beyond which those shares of a normal distribution lie."""
+QUALITIES = 8
+"""Parts of the questions, by quality, whose tails are fitted together."""
+THIRDS = 3
+"""Parts of a group of people, by the quality of their tracks: each with its group is a place."""
+LEAST = 20
+"""Tracks without which a place tells nothing."""
 TWICE = 0.75
 """Similarity of two photos, neither seen by a camera, from which on they are taken for one person's who is in the set
 twice: of 2.7 million pairs of mebeauty 177 reach it, and their number hardly falls any more up to 0.9."""
@@ -43,9 +52,15 @@ def train(data: Path, work: Path, profile: str, progress: Progress) -> TrainResu
 
 def calibrate(faces: SeenFaces, codec_id: str) -> Calibration:
     """The calibration of a codec on faces that it coded."""
-    centre, spread = _tail(_strangers(faces))
-    same, asked, track, shots, same_spread = _same(faces, (centre, spread))
-    return Calibration(codec_id, same, asked, track, shots, same_spread, centre, spread)
+    photos = _Strangers.of(faces)
+    values = photos.values[photos.apart]
+    typical, quarters = float(np.median(values)), np.quantile(values, [0.25, 0.75])
+    within = float(np.diff(quarters)[0]) / (NormalDist().inv_cdf(0.75) - NormalDist().inv_cdf(0.25))
+    same, asked, track, shots, same_spread = _same(faces, (typical, within))
+    places = float(np.sqrt(np.mean([(middle - typical) ** 2 for middle in _places(faces)])))
+    centre, spread = _tail(photos)
+    plain = Calibration(codec_id, same, asked, track, shots, same_spread, centre, spread, 0.0, typical, within, places)
+    return replace(plain, blurred=_blurred(_Strangers.of(faces, by_tracks=True), plain))
 
 
 def pair_similarities(
@@ -68,21 +83,65 @@ def accepted_share(same: FloatArray, other: FloatArray, false_alarms: float = 1e
     return float((same > np.quantile(other, 1 - false_alarms)).mean())
 
 
-def _strangers(faces: SeenFaces) -> FloatArray:
-    """The similarities of all pairs of portraits of a mixed population: two sexes, six ethnic groups, nearly all of
-    them different people; who is in it twice is left out."""
-    mixed = faces.identities == NO_IDENTITY
-    asked, tracks = faces.asked[mixed], faces.tracks[mixed]
-    others: BoolArray = (asked @ asked.T < TWICE) & ~np.eye(len(asked), dtype=bool)
-    found: FloatArray = (asked @ tracks.T)[others]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strangers:
+    """A mixed population (two sexes, six ethnic groups): questions of `quality` (N,); `values` (N, N) their
+    similarities to tracks, `apart` (N, N) which of them are of two people."""
+
+    quality: FloatArray
+    values: FloatArray
+    apart: BoolArray
+
+    @classmethod
+    def of(cls, faces: SeenFaces, by_tracks: bool = False) -> "_Strangers":
+        """Portraits of nearly all different people, who is in the set twice left out; asked about by photos, or
+        `by_tracks`, as whoever asks by a camera's picture does."""
+        mixed = faces.identities == NO_IDENTITY
+        photos, tracks = faces.asked[mixed], faces.tracks[mixed]
+        apart: BoolArray = (photos @ photos.T < TWICE) & ~np.eye(len(photos), dtype=bool)
+        values: FloatArray = (tracks if by_tracks else photos) @ tracks.T
+        return cls((faces.track_quality if by_tracks else faces.asked_quality)[mixed], values, apart)
+
+
+def _places(faces: SeenFaces) -> list[float]:
+    """How alike strangers are in the middle at one place each: tracks of one group of people, about equally good."""
+    groups = np.array(["_".join(name.split("/")[-1].split("_")[:2]) for name in faces.names])
+    groups[faces.identities != NO_IDENTITY] = ""
+    found = []
+    for group in sorted(set(groups) - {""}):
+        rows = np.flatnonzero(groups == group)
+        for part in np.array_split(rows[np.argsort(faces.track_quality[rows])], THIRDS):
+            if len(part) >= LEAST:
+                photos, tracks = faces.asked[part], faces.tracks[part]
+                apart = (photos @ photos.T < TWICE) & ~np.eye(len(part), dtype=bool)
+                found.append(float(np.median((tracks @ tracks.T)[apart])))
+    if not found:
+        raise SourceNotFound("no group of portraits has enough faces: give the training folder mebeauty")
     return found
 
 
-def _tail(strangers: FloatArray) -> tuple[float, float]:
-    """(centre, spread) of the normal distribution whose upper tail is theirs: a line through its quantiles."""
-    places = [NormalDist().inv_cdf(1 - share) for share in TAIL]
-    spread, centre = np.polyfit(places, np.quantile(strangers, 1 - np.array(TAIL)), 1).tolist()
+def _tail(strangers: _Strangers) -> tuple[float, float]:
+    """(centre, spread) of the normal distribution whose upper tail is that of strangers' similarities: a line through
+    their quantiles."""
+    quantiles = np.quantile(strangers.values[strangers.apart], 1 - np.array(TAIL))
+    spread, centre = np.polyfit(DEVIATIONS, quantiles, 1).tolist()
     return centre, spread
+
+
+def _blurred(strangers: _Strangers, plain: Calibration) -> float:
+    """How much a worse question widens the tail, beyond what the question's place tells by itself: the least squares'
+    line through the tail's quantiles, questions of about one quality together."""
+    known, wanted = [], []
+    for part in np.array_split(np.argsort(strangers.quality), QUALITIES):
+        rest = []
+        for row in part.tolist():
+            values = strangers.values[row, strangers.apart[row]]
+            rest.append(values - (plain.among(values, 1.0).strangers - plain.strangers))
+        tail = np.quantile(np.concatenate(rest), 1 - np.array(TAIL))
+        known.append(np.mean([worse(quality) for quality in strangers.quality[part].tolist()]) * DEVIATIONS)
+        wanted.append(tail - plain.strangers - plain.strangers_spread * DEVIATIONS)
+    knowns, rests = np.concatenate(known), np.concatenate(wanted)
+    return max(float(knowns @ rests) / max(float(knowns @ knowns), 1e-9), 0.0)
 
 
 def _same(faces: SeenFaces, strangers: tuple[float, float]) -> tuple[float, float, float, float, float]:

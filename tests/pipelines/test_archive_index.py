@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -26,6 +27,10 @@ SIZE = 64
 
 
 class Scale:
+    def among(self, similarities: FloatArray, asked: float) -> Self:
+        """Strangers are the same everywhere."""
+        return self
+
     def expected(self, asked: float, track: FloatArray, shots: FloatArray) -> FloatArray:
         return np.full_like(track, 0.8)
 
@@ -138,6 +143,22 @@ def test_the_index_follows_whatever_happens(street: Street) -> None:
             index.close()
         street.same(index, step % 20)
     assert street.same(index).verdict == "match"
+
+
+def test_how_alike_all_are_is_told_with_and_without_the_index(street: Street) -> None:
+    """The sample that says how alike strangers are is of the faces asked about, indexed already or not."""
+    street.walk(30)
+    index = ArchiveIndex(street.archive, street.codec)
+    question = near(street.chance, street.people[3], 1)[0]
+    for step in range(3):
+        for filters in (((), None, None), (("yard",), START + timedelta(minutes=5), None)):
+            layers = street.archive.base_layers(street.codec.codec_id, *filters)
+            wanted = street.codec.features(layers.payloads) @ question
+            sample = index.nearest(question, 1, *filters).sample
+            np.testing.assert_allclose(np.sort(sample), np.sort(wanted), atol=2e-3)
+        if step == 1:
+            index.catch_up = lambda stay=False: False  # type: ignore[method-assign]
+        street.walk(5)
 
 
 def test_what_is_indexed_is_not_decoded_again(street: Street) -> None:

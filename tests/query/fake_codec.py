@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Self
 
 import numpy as np
 
@@ -25,6 +26,10 @@ def feature(*values: float) -> FloatArray:
 
 class FakeScale:
     """A logistic scale that asks for more similarity where more tracks were searched."""
+
+    def among(self, similarities: FloatArray, asked: float) -> Self:
+        """Strangers are the same everywhere."""
+        return self
 
     def expected(self, asked: float, track: FloatArray, shots: FloatArray) -> FloatArray:
         """(N,) the same for all but a worse question's."""

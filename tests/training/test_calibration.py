@@ -14,7 +14,9 @@ from streamproc.training.data import NO_IDENTITY
 from streamproc.training.seen import SeenFaces
 from streamproc.types import Array, FloatArray
 
-PLAIN = Calibration("made", 0.7, 0.05, 0.3, 0.02, 0.15, 0.0, 0.17)
+PLAIN = Calibration("made", 0.7, 0.05, 0.3, 0.02, 0.15, 0.0, 0.17, 0.06, 0.0, 0.17, 0.17)
+
+GROUPS = 3
 
 
 def seen(people: int, looks: int, portraits: int, wrong: int = 0) -> SeenFaces:
@@ -43,7 +45,7 @@ def seen(people: int, looks: int, portraits: int, wrong: int = 0) -> SeenFaces:
         np.concatenate([quality, ones[:portraits]]),
         np.ones(count, np.int64),
         identities,
-        np.array([f"x/{number}" for number in range(count)]),
+        np.array([f"mebeauty/female_{number % GROUPS}_{number}.webp" for number in range(count)]),
     )
 
 
@@ -87,6 +89,47 @@ def test_the_threshold_is_where_one_of_so_many_strangers_comes_in() -> None:
         most = chance.normal(PLAIN.strangers, PLAIN.strangers_spread, (4000, people)).max(axis=1)
         assert (most >= PLAIN.threshold(people, rate)).mean() == pytest.approx(rate, abs=0.02)
     assert PLAIN.threshold(1, 0.5) == pytest.approx(NormalDist(0, 0.17).mean)
+
+
+def test_strangers_who_are_alike_at_a_place_raise_the_bar_there() -> None:
+    chance = np.random.default_rng(2)
+
+    def false_alarms(shift: float, told: bool) -> float:
+        wrong = 0
+        for _ in range(1000):
+            others = chance.normal(PLAIN.typical + shift, PLAIN.strangers_spread, 60).astype(np.float32)
+            scale = PLAIN.among(others, 1.0) if told else PLAIN
+            wrong += int(others.max() >= scale.threshold(60, 0.05))
+        return wrong / 1000
+
+    assert false_alarms(0.0, told=True) < 0.08
+    assert false_alarms(0.3, told=False) > 0.7
+    assert false_alarms(0.3, told=True) < 0.15
+
+
+def test_who_comes_again_and_again_raises_no_bar() -> None:
+    """The tracks of a place where nearly everybody is the person asked for."""
+    chance = np.random.default_rng(4)
+    own = chance.normal(0.7, 0.1, 50)
+    others = chance.normal(PLAIN.typical, PLAIN.within, 5)
+    scale = PLAIN.among(np.concatenate([own, others]).astype(np.float32), 1.0)
+    assert scale.strangers == pytest.approx(PLAIN.strangers, abs=0.1)
+    assert (own >= scale.threshold(55, 0.05)).mean() > 0.8
+
+
+def test_where_little_is_known_more_is_asked_for() -> None:
+    nobody = np.zeros(0, np.float32)
+    few = np.full(3, PLAIN.typical, np.float32)
+    many = np.random.default_rng(5).normal(PLAIN.typical, PLAIN.within, 5000).astype(np.float32)
+    needed = [PLAIN.among(some, 1.0).threshold(10, 0.05) for some in (nobody, few, many)]
+    assert needed == sorted(needed, reverse=True)
+    assert needed[-1] == pytest.approx(PLAIN.threshold(10, 0.05), abs=0.03)
+    assert PLAIN.among(nobody, 1.0).strangers_spread == pytest.approx(np.hypot(0.17, PLAIN.places))
+
+
+def test_a_blurred_question_needs_more() -> None:
+    same = np.full(20, PLAIN.typical, np.float32)
+    assert PLAIN.among(same, 0.3).threshold(10, 0.05) > PLAIN.among(same, 0.9).threshold(10, 0.05)
 
 
 @pytest.mark.parametrize("profile", ["default", "paper"])

@@ -88,6 +88,8 @@ def test_any_history_is_searched_as_by_brute_force(
             assert np.array_equal(hits.tracks, hits.keys // 3)
             assert np.all(np.diff(hits.similarities) <= 0)
             np.testing.assert_allclose(hits.similarities, faces.features[hits.keys - 1] @ question, atol=2e-3)
+            sample = door.sample(question, MANY, tuple(cameras), since, until)
+            np.testing.assert_allclose(np.sort(sample)[::-1], hits.similarities, atol=1e-4)
     index.close()
     reader.close()
 
@@ -114,6 +116,22 @@ def test_the_nearest_are_found_though_few_are_compared(
             compared += hits.compared
     assert found >= 980
     assert compared < 0.15 * 150_000 * 100
+
+
+def test_a_sample_is_spread_over_all_faces_asked_about(tmp_path: Path) -> None:
+    faces = made_faces(20_000, 6)
+    with VectorIndex.create(tmp_path, DIRECTIONS) as index:
+        for start in range(0, 20_000, 5_000):
+            index.add(*faces.part(start, start + 5_000).columns())
+            index.flush(str(start))
+        similarities = faces.features @ faces.features[0]
+        for cameras in ((), (1, 3)):
+            asked = similarities[np.isin(faces.cameras, cameras)] if cameras else similarities
+            sample = index.sample(faces.features[0], 256, cameras)
+            assert len(sample) == 256
+            assert sample.mean() == pytest.approx(asked.mean(), abs=0.05)
+            assert sample.std() == pytest.approx(asked.std(), abs=0.05)
+        assert not len(index.sample(faces.features[0], 256, (9,)))
 
 
 def test_a_face_takes_at_most_96_bytes(tmp_path: Path) -> None:
