@@ -10,8 +10,9 @@ WEIGHTS := $(VENV)/.weights
 demo: $(WEIGHTS)
 	$(BIN)/python run_pipeline.py demo
 
+# Two workers share two cores: nets that took both each would wait for one another.
 test: $(WEIGHTS) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
