@@ -145,7 +145,7 @@ class Keeper:
                 yield watch.key, track.track.id, put.probability
             elif watch.feature is not None and watch.codec_id == self._codec.codec_id:
                 similarity = np.array([watch.feature @ passage.feature], np.float32)
-                scale = self._codec.calibration.among(self._gatherer.like(watch.feature), watch.quality or 1.0)
+                scale = self._codec.calibration.among(self._gatherer.sample(watch.feature), watch.quality or 1.0)
                 if similarity[0] >= scale.threshold(people, self._false_alarms):
                     shots = np.array([len(track.payloads)], np.float32)
                     expected = scale.expected(watch.quality or 1.0, np.array([passage.quality], np.float32), shots)

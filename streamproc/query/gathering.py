@@ -30,6 +30,8 @@ AT_ONCE = 2048
 """Identities compared with all others in one go: bounds the memory."""
 FEW = 20
 """People who may come, where fewer are known: an archive that has just begun does not tell how many pass by."""
+SAMPLE = 256
+"""Identities that tell how alike strangers are to a face that is watched for."""
 GONE = -1_000_000_000
 """Version of an identity that is no more: no sum of versions is as low."""
 
@@ -106,9 +108,9 @@ class Gatherer:
         """How many identities there are."""
         return len(self._looks)
 
-    def like(self, feature: FloatArray) -> FloatArray:
-        """(N,) cosines of a feature (D,) with all identities."""
-        return self._looks.like(feature)
+    def sample(self, feature: FloatArray) -> FloatArray:
+        """(K,) cosines of a feature (D,) with some of the identities, evenly chosen: how alike people are to it."""
+        return self._looks.like_some(feature, SAMPLE)
 
     def put(self, passage: Passage, home: int) -> None:
         """Nothing; the track is known as that identity's: what an archive says of it."""

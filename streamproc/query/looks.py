@@ -70,6 +70,15 @@ class Looks:
         cosines: FloatArray = (self._sums[: len(self)] @ feature) / self._lengths[: len(self)]
         return cosines
 
+    def like_some(self, feature: FloatArray, count: int) -> FloatArray:
+        """(K,) cosines of a feature (D,) with `count` of them at the most, evenly chosen."""
+        some = min(count, len(self))
+        if not some:
+            return np.zeros(0, np.float32)
+        rows = np.arange(some) * len(self) // some
+        cosines: FloatArray = (self._sums[rows] @ feature) / self._lengths[rows]
+        return cosines
+
     def _begun(self, number: int, size: int) -> int:
         row = len(self._rows)
         if row == len(self._numbers):

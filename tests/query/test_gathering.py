@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_acts import acts, log
 
+from streamproc.codec.calibration import Calibration
 from streamproc.query.acts import Act, Merged, Named, Split, Standing, standing
 from streamproc.query.gathering import Gatherer, Joined, Passage
 from streamproc.query.presence import Presence, Span
-from streamproc.types import FloatArray
+from streamproc.types import Array, FloatArray
 
 NOBODY = standing(())
 SECOND = 1_000_000
@@ -158,3 +159,27 @@ def test_presence_finds_who_was_there_at_the_time(seen: list[tuple[int, int, int
         assert presence.meeting(span) == expected
     presence.drop("0")
     assert all("0" not in presence.meeting(span) for span in spans[1:])
+
+
+def test_people_who_are_alike_at_a_place_stay_apart() -> None:
+    """Strangers before one camera may be as alike as one person's photos are elsewhere; those who are there tell."""
+    scale = Calibration("made", 0.7, 0.07, 0.29, 0.025, 0.15, 0.005, 0.167, 0.08, 0.033, 0.135, 0.18)
+    chance = np.random.default_rng(8)
+
+    def unit(vector: Array) -> FloatArray:
+        return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+    for common, wanted in ((0.0, 0.0), (0.75, 0.36)):
+        # Everybody has so much in common, so that strangers are alike by `wanted`.
+        place = common * unit(chance.standard_normal(128))
+        faces = [unit(place + unit(chance.standard_normal(128))) for _ in range(12)]
+        alike = np.array([a @ b for a, b in itertools.combinations(faces, 2)])
+        assert abs(alike.mean() - wanted) < 0.1
+        one = Gatherer(scale, NOBODY, itertools.count(1).__next__)
+        given_out: dict[int, int] = {}
+        for track, person in enumerate([*range(12), *range(12)]):
+            look = unit(faces[person] + 0.4 * unit(chance.standard_normal(128)))
+            put = one.gather(Passage(Span(str(track), str(track), 0, 1), look, 0.8)).identity
+            assert given_out.setdefault(person, put) == put
+        assert len(set(given_out.values())) == 12
+        assert one.consolidate() == []
