@@ -65,8 +65,13 @@ class KnownFaceCheck:
             return ["No known-face check has been made yet."]
         if not last.well:
             return [last.detail]
-        age = self._steady() - self._ended
+        age = self.age
         return [f"The last known-face check was {age / 60:.0f} minutes ago."] if age > STALE * interval else []
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last check came to its end."""
+        return self._steady() - self._ended
 
     def end(self) -> None:
         """Nothing; no process of it runs."""

@@ -22,6 +22,7 @@ from pipelines.tallies import BOUNDS, Searched, Spread
 from streamproc.errors import PipelineError
 
 if TYPE_CHECKING:
+    from pipelines.checking import KnownFaceCheck
     from pipelines.service import Service
     from pipelines.watched import Stage, Watched
 
@@ -49,6 +50,7 @@ class _Site(Collector):
         for (watch, camera), count in list(self._service.follower.sightings.items()):
             sightings.add_metric([watch, camera], count)
         yield sightings
+        yield from _check(self._service.schedule.check)
         yield GaugeMetricFamily(
             "streamproc_archive_well", "1 while the archive takes faces", float(self._service.archive.well)
         )
@@ -118,6 +120,20 @@ def _stages(stages: Sequence["Stage"]) -> Iterator[Metric]:
     if "archive" in totals:
         yield _histogram("write_seconds", "A track's transaction", totals["archive"].write)
         yield _histogram("arrival_seconds", "From a shot's capture to its archiving", totals["archive"].arrival)
+
+
+def _check(check: "KnownFaceCheck") -> Iterator[Metric]:
+    """Of the last known-face check; without values until there was one."""
+    figures = (
+        ("well", "1 if the last known-face check found the face again", lambda done: float(done.well)),
+        ("age_seconds", "Time since the last known-face check", lambda done: check.age),
+        ("seconds", "What the last known-face check took", lambda done: done.seconds),
+    )
+    for name, text, figure in figures:
+        family = GaugeMetricFamily(f"streamproc_check_{name}", text, labels=[])
+        if check.last is not None:
+            family.add_metric([], figure(check.last))
+        yield family
 
 
 def _histogram(name: str, text: str, spread: Spread) -> HistogramMetricFamily:

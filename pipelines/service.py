@@ -85,14 +85,14 @@ class Service:
         self.archive = ArchiveState(True, "")
         self._overload = Overload()
         self._ledger = Ledger(self._door("archive"))
-        self._schedule = Schedule(settings, log, self._ledger.enter, self._keep_hours, self._checking)
+        self.schedule = Schedule(settings, log, self._ledger.enter, self._keep_hours, self._checking)
         self.follower = Follower(self._following if settings.service.identities else None, log)
 
     def troubles(self) -> list[str]:
         """A sentence for everything that is wrong with the service itself; what cameras suffer is in the ledger."""
         wrong = [f"The {stage.name} stage is starting." for stage in self.stages.values() if not stage.child.spoke]
         wrong += [] if self.archive.well else [self.archive.detail]
-        wrong += self._schedule.troubles()
+        wrong += self.schedule.troubles()
         return wrong if len(self.stages) == len(STAGES) else ["The service is starting.", *wrong]
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class Service:
         try:
             for name in STAGES:
                 self.stages[name] = Stage(name, self._started(name))
-            self._schedule.begin()
+            self.schedule.begin()
             while not self._stopping.is_set():
                 self._read_again()
                 for camera in self.cameras.values():
@@ -122,13 +122,13 @@ class Service:
                 self._check_stages()
                 self._check_cameras()
                 up = all(stage.child.spoke for stage in self.stages.values())
-                self._schedule.turn([camera.seen() for camera in self.cameras.values()], up)
+                self.schedule.turn([camera.seen() for camera in self.cameras.values()], up)
                 self.follower.turn(up)
-            self._schedule.end()
+            self.schedule.end()
             self.follower.end()
             self._drain()
         finally:
-            self._schedule.end()
+            self.schedule.end()
             self.follower.end()
             for child in self._children():
                 child.end()
@@ -146,7 +146,7 @@ class Service:
             self._log(Event("configuration_wrong", said, Level.ERROR, detail=str(error)))
             return
         self._change(site.jobs)
-        self._schedule.settle(site.settings)
+        self.schedule.settle(site.settings)
 
     def _change(self, jobs: Sequence[CameraJob]) -> None:
         """Nothing; these are the cameras from now on. Those that stay as they are notice nothing."""
@@ -203,7 +203,7 @@ class Service:
         return [
             *(camera.child for camera in self.cameras.values() if camera.child),
             *(stage.child for stage in self.stages.values()),
-            *(child for child in (self._schedule.check.child, self.follower.child) if child),
+            *(child for child in (self.schedule.check.child, self.follower.child) if child),
         ]
 
     def _listen(self, timeout: float) -> None:
@@ -310,7 +310,7 @@ class Service:
             self._log(Event("stage_restarted", said, Level.WARNING, stage=stage.name, detail=why))
             child.end()
             stage.renew(self._started(stage.name))
-            self._schedule.stage_restarted(stage.name)
+            self.schedule.stage_restarted(stage.name)
 
     def _hangs(self, child: Child, patience: float) -> bool:
         return time.monotonic() - child.heard > (patience if child.spoke else max(patience, START_UP))

@@ -59,9 +59,9 @@ def test_it_is_found_and_nobody_else_is_told_of_it(running: type[Started]) -> No
     one.until(lambda: not one.service.troubles())
     with urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
         assert answer.read() == b"well\n"
-    first = one.service._schedule.check.last
-    one.service._schedule.check.ask()
-    one.until(lambda: one.service._schedule.check.last is not first)
+    first = one.service.schedule.check.last
+    one.service.schedule.check.ask()
+    one.until(lambda: one.service.schedule.check.last is not first)
     one.until(lambda: len(checks(one)) == 1)
     one.until(lambda: one.faces("gate") > 0)
     one.stop()
@@ -91,7 +91,7 @@ def checks(one: Running) -> list[str]:
 )
 def test_a_path_that_is_alive_but_does_not_do_its_work(entries: LiveEntries, said: str, running: type[Started]) -> None:
     one = running(entries)
-    one.until(lambda: one.service._schedule.check.last is not None)
+    one.until(lambda: one.service.schedule.check.last is not None)
     (trouble,) = one.service.troubles()
     assert said in trouble
     assert f"The known-face check failed: {trouble}" in one.log
@@ -101,9 +101,9 @@ def test_a_path_that_is_alive_but_does_not_do_its_work(entries: LiveEntries, sai
 def test_a_stage_that_is_started_anew_is_checked_anew(running: type[Started]) -> None:
     one = running(PATH)
     one.until(lambda: not one.service.troubles())
-    last = one.service._schedule.check.last
+    last = one.service.schedule.check.last
     one.service.stages["detect"].child._process.kill()
-    one.until(lambda: one.service._schedule.check.last is not last)
+    one.until(lambda: one.service.schedule.check.last is not last)
     assert one.service.troubles() == []
 
 

@@ -16,11 +16,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from test_service import Running, job, start
 
+from pipelines.checking import KnownFaceCheck
 from pipelines.children import Child
 from pipelines.events import as_json
 from pipelines.identities.follower import Follower
 from pipelines.machine import metrics_port
-from pipelines.messages import ArchiveState
+from pipelines.messages import ArchiveState, CheckDone
 from pipelines.metrics import serve
 from pipelines.probing import State
 from pipelines.service import Service
@@ -127,11 +128,20 @@ def test_no_count_goes_back_when_processes_are_started_anew(start: Callable[...,
 def test_the_document_lists_every_metric_and_event() -> None:
     stages = {name: Stage(name, cast(Child, None)) for name in ("detect", "encode", "archive")}
     follower = Follower(None, print)
+    check = KnownFaceCheck(lambda: cast(Child, None), lambda event: None)
     site = SimpleNamespace(
-        cameras={"gate": Watched(job("gate"))}, stages=stages, archive=ArchiveState(True, ""), follower=follower
+        cameras={"gate": Watched(job("gate"))},
+        stages=stages,
+        archive=ArchiveState(True, ""),
+        follower=follower,
+        schedule=SimpleNamespace(check=check),
     )
     scraped = Scraped(cast(Service, site))
-    scraped.now()
+    assert not any(name.startswith("check_") for name, _ in scraped.now())
+    check.last = CheckDone(False, "nothing was found", 3.5)
+    figures = scraped.now()
+    assert (figures["check_well", ""], figures["check_seconds", ""]) == (0, 3.5)
+    assert figures["check_age_seconds", ""] > 0
     said = DOCUMENT.read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(streamproc_\w+?)(?:_total)?` ", said, re.MULTILINE))
     assert listed == set(scraped.kinds)

@@ -46,7 +46,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 
 def due(running: Running, what: Due) -> None:
-    running.service._schedule._jobs._due.put(what)
+    running.service.schedule._jobs._due.put(what)
 
 
 def test_a_camera_is_closed_and_opened_by_its_hours(start: Callable[..., Running]) -> None:
