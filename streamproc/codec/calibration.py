@@ -22,8 +22,8 @@ SAMPLE = 256
 """Similarities that tell how alike strangers are at a place: more would tell little more."""
 USUAL = 0.6
 """Quality of archived tracks, where nothing is known of them."""
-ROUNDS = 15
-"""Steps of the estimate of a place; it moves by less than 0.001 after ten."""
+STILL, ROUNDS = 1e-4, 200
+"""How little the estimate of a place moves when it is taken as it is, and after how many steps it is taken anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,17 @@ class Calibration:
             some = some[np.arange(SAMPLE) * len(some) // SAMPLE]
         expected = float(self.expected(asked, np.array([USUAL], np.float32), np.ones(1, np.float32))[0])
         alike = np.exp(-0.5 * (np.minimum(some - expected, 0) / self.spread) ** 2) / self.spread
-        known, shift, share = (self.within / self.places) ** 2, 0.0, 0.5
-        count = known
+        known, away = (self.within / self.places) ** 2, some - self.typical
+        shift, share, count = 0.0, 0.5, known
         for _ in range(ROUNDS):
-            away = some - self.typical
             unlike = np.exp(-0.5 * ((away - shift) / self.within) ** 2) / self.within
             stranger = (1 - share) * unlike
             stranger /= np.maximum(stranger + share * alike, np.finfo(np.float64).tiny)
             share = float((1 - stranger).sum() + 1) / (len(some) + 2)
             count = known + float(stranger.sum())
-            shift = float(stranger @ away) / count
+            before, shift = shift, float(stranger @ away) / count
+            if abs(shift - before) < STILL:
+                break
         spread = self.strangers_spread + self.blurred * worse(asked)
         uncertain = self.within / math.sqrt(count)
         more = max(shift, 0.0)
