@@ -163,8 +163,8 @@ class ServiceSettings(Section):
     """The archive's database URL or file; --archive goes before it."""
     secrets: str | None = None
     """A YAML file of names and values for ${NAME} in cameras' addresses."""
-    silent: Seconds = 5.0
-    """Seconds without a frame after which a camera counts as silent."""
+    silent: Seconds = 4.0
+    """Seconds without a frame after which a camera counts as silent; FFmpeg's RTSP may take twice as long to say so."""
     frozen: Seconds = 30.0
     """Seconds that a picture may stand still."""
     black: Seconds = 10.0
