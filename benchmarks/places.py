@@ -79,9 +79,8 @@ def table(title: str, faces: SeenFaces, scale: Calibration, pools: dict[str, Row
 
 def pools_of(faces: SeenFaces) -> tuple[dict[str, Rows], dict[str, Rows]]:
     """(groups of portraits and all of them, celebrities with several photos) by name."""
-    portraits = faces.identities == NO_IDENTITY
-    groups = np.array(["_".join(name.split("/")[-1].split("_")[:2]) for name in faces.names])
-    found = {name: np.flatnonzero(portraits & (groups == name)) for name in sorted(set(groups[portraits]))}
+    portraits, groups = faces.identities == NO_IDENTITY, faces.groups
+    found = {name: np.flatnonzero(groups == name) for name in sorted(set(groups[portraits]))}
     identities, counts = np.unique(faces.identities[~portraits], return_counts=True)
     several = np.flatnonzero(np.isin(faces.identities, identities[counts > 1]))
     return found | {"all groups": np.flatnonzero(portraits)}, {"celebrities": several}

@@ -15,6 +15,7 @@ from storage import Archive
 from storage.feed import FaceChanges, FeedPosition
 from storage.index import VectorIndex, live_basis
 from storage.schema import microseconds
+from streamproc.codec.calibration import SAMPLE
 from streamproc.errors import ArchiveNotFound, FeedLost, IndexBusy, IndexDamaged
 from streamproc.query.reader import Nearest
 from streamproc.types import FloatArray
@@ -25,8 +26,6 @@ DRAWN = 512
 """Made-up faces that tell in which dimensions features live."""
 FACES_A_TRACK = 8
 """Faces that are asked for in place of a track: it has some shots, and its best one may be no better than others'."""
-SAMPLE = 256
-"""Faces of all those asked about that tell how alike strangers are there."""
 LEAST = 64
 """Faces that are asked for at least."""
 

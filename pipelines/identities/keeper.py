@@ -1,7 +1,7 @@
 """Keeps an archive's identities: gathers tracks as they are archived, compares identities, and tells of sightings."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -128,14 +128,28 @@ class Keeper:
         if changed:
             self._archive.identities.assign({name: homes[name] for name in changed})
         watches = self._archive.watches.all() if given else []
-        found = [sighting for one in given for sighting in self._sightings(watches, *one)]
+        scales = self._scales(watches)
+        found = [sighting for one in given for sighting in self._sightings(watches, scales, *one)]
         if found:
             for record in self._archive.watches.sight(found, datetime.now(UTC)):
                 self._tell(record)
         return len(given)
 
+    def _scales(self, watches: Sequence[WatchRecord]) -> dict[int, KeeperScale]:
+        """By watch for a photo, how alike strangers are to it among those who are known now."""
+        return {
+            watch.key: self._codec.calibration.among(self._gatherer.sample(watch.feature), watch.quality or 1.0)
+            for watch in watches
+            if watch.feature is not None and watch.codec_id == self._codec.codec_id
+        }
+
     def _sightings(
-        self, watches: Sequence[WatchRecord], track: TrackFaces, passage: Passage, put: Gathered
+        self,
+        watches: Sequence[WatchRecord],
+        scales: Mapping[int, KeeperScale],
+        track: TrackFaces,
+        passage: Passage,
+        put: Gathered,
     ) -> Iterator[tuple[int, str, float]]:
         """(watch, track, probability) of every watch for whom the track shows."""
         people = len(self._gatherer)
@@ -143,9 +157,8 @@ class Keeper:
         for watch in watches:
             if watch.identity is not None and self._standing.identity(watch.identity) == whose:
                 yield watch.key, track.track.id, put.probability
-            elif watch.feature is not None and watch.codec_id == self._codec.codec_id:
-                similarity = np.array([watch.feature @ passage.feature], np.float32)
-                scale = self._codec.calibration.among(self._gatherer.sample(watch.feature), watch.quality or 1.0)
+            elif watch.feature is not None and watch.key in scales:
+                scale, similarity = scales[watch.key], np.array([watch.feature @ passage.feature], np.float32)
                 if similarity[0] >= scale.threshold(people, self._false_alarms):
                     shots = np.array([len(track.payloads)], np.float32)
                     expected = scale.expected(watch.quality or 1.0, np.array([passage.quality], np.float32), shots)

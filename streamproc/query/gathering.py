@@ -17,6 +17,7 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.codec.calibration import SAMPLE
 from streamproc.query.acts import Standing
 from streamproc.query.looks import Looks
 from streamproc.query.presence import Presence, Span
@@ -30,8 +31,6 @@ AT_ONCE = 2048
 """Identities compared with all others in one go: bounds the memory."""
 FEW = 20
 """People who may come, where fewer are known: an archive that has just begun does not tell how many pass by."""
-SAMPLE = 256
-"""Identities that tell how alike strangers are to a face that is watched for."""
 GONE = -1_000_000_000
 """Version of an identity that is no more: no sum of versions is as low."""
 

@@ -117,11 +117,12 @@ def search(
     gaps = merged(archive.gaps(cameras, since, until, now))
     searched = len({layers.track_ids[k] for k in sound}) if compared is None else compared
     features = codec.features([layers.payloads[k] for k in sound]) if sound else np.zeros((0, len(feature)), np.float32)
-    scale = codec.calibration.among(features @ feature if sample is None else sample, quality)
+    alike = features @ feature
+    scale = codec.calibration.among(alike if sample is None else sample, quality)
     needed = scale.threshold(searched + beside, false_alarms)
     matches: tuple[Match, ...] = ()
     if sound:
-        shots, similarities = _best_tracks(features, feature, [layers.track_ids[k] for k in sound], top)
+        shots, similarities = _best_tracks(features, feature, alike, [layers.track_ids[k] for k in sound], top)
         names = [[layers.face_ids[sound[k]] for k in own] for own in shots]
         matches = _judged(archive, scale, names, similarities, quality, searched + beside)
     return SearchResult(
@@ -143,17 +144,17 @@ def _sound(layers: BaseLayers) -> list[int]:
 
 
 def _best_tracks(
-    features: FloatArray, feature: FloatArray, track_ids: Sequence[str], top: int
+    features: FloatArray, feature: FloatArray, alike: FloatArray, track_ids: Sequence[str], top: int
 ) -> tuple[list[list[int]], FloatArray]:
     """(the places of the faces of each of the `top` most similar tracks, the most similar face first, the tracks'
-    similarities), best first.
+    similarities), best first; `alike` (N,) are the cosines of N `features` with `feature`.
 
     A track is compared by the mean direction of its shots: what is accidental in one of them, which makes strangers
     alike now and then, averages out. The best of several shots would be the most accidental one.
     """
     numbers: dict[str, int] = {}
     track = np.array([numbers.setdefault(name, len(numbers)) for name in track_ids])
-    order = np.lexsort((-(features @ feature), track))
+    order = np.lexsort((-alike, track))
     starts = np.flatnonzero(np.diff(track[order], prepend=-1))
     sums = np.add.reduceat(features[order], starts, axis=0)
     similarities = (sums @ feature) / np.maximum(np.linalg.norm(sums, axis=1), np.finfo(np.float32).tiny)

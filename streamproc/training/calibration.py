@@ -98,23 +98,24 @@ class _Strangers:
         `by_tracks`, as whoever asks by a camera's picture does."""
         mixed = faces.identities == NO_IDENTITY
         photos, tracks = faces.asked[mixed], faces.tracks[mixed]
-        apart: BoolArray = (photos @ photos.T < TWICE) & ~np.eye(len(photos), dtype=bool)
         values: FloatArray = (tracks if by_tracks else photos) @ tracks.T
-        return cls((faces.track_quality if by_tracks else faces.asked_quality)[mixed], values, apart)
+        return cls((faces.track_quality if by_tracks else faces.asked_quality)[mixed], values, _apart(photos))
+
+
+def _apart(photos: FloatArray) -> BoolArray:
+    """(N, N) which pairs of portraits, by the features of their photos (N, D), are of two people."""
+    return (photos @ photos.T < TWICE) & ~np.eye(len(photos), dtype=bool)
 
 
 def _places(faces: SeenFaces) -> list[float]:
     """How alike strangers are in the middle at one place each: tracks of one group of people, about equally good."""
-    groups = np.array(["_".join(name.split("/")[-1].split("_")[:2]) for name in faces.names])
-    groups[faces.identities != NO_IDENTITY] = ""
-    found = []
+    groups, found = faces.groups, []
     for group in sorted(set(groups) - {""}):
         rows = np.flatnonzero(groups == group)
         for part in np.array_split(rows[np.argsort(faces.track_quality[rows])], THIRDS):
             if len(part) >= LEAST:
-                photos, tracks = faces.asked[part], faces.tracks[part]
-                apart = (photos @ photos.T < TWICE) & ~np.eye(len(part), dtype=bool)
-                found.append(float(np.median((tracks @ tracks.T)[apart])))
+                tracks = faces.tracks[part]
+                found.append(float(np.median((tracks @ tracks.T)[_apart(faces.asked[part])])))
     if not found:
         raise SourceNotFound("no group of portraits has enough faces: give the training folder mebeauty")
     return found

@@ -48,6 +48,12 @@ class SeenFaces:
     identities: npt.NDArray[np.int64]
     names: npt.NDArray[np.str_]
 
+    @property
+    def groups(self) -> npt.NDArray[np.str_]:
+        """(N,) sex and ethnic group of mebeauty's people; empty for those with an identity."""
+        found = np.array(["_".join(name.split("/")[-1].split("_")[:2]) for name in self.names])
+        return np.where(self.identities == NO_IDENTITY, found, "")
+
 
 def photos(data: Path) -> list[Path]:
     """The pictures that are made into tracks: celeba's held-out people, and mebeauty's portraits."""
@@ -71,7 +77,7 @@ def load(out: Path) -> SeenFaces:
     """All that `prepare` wrote in `out`; raises SourceNotFound."""
     shards = [read_shard(path) for path in sorted(out.glob("shard-*.npz"))]
     if not shards:
-        raise SourceNotFound(f"{out} holds no faces as cameras see them: run `train probability` with its pictures")
+        raise SourceNotFound(f"{out} holds no faces as cameras see them: run `train calibration` with its pictures")
     return SeenFaces(**{name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]})
 
 
