@@ -44,6 +44,10 @@ def train(
     alone: Annotated[
         bool, typer.Option("--alone", help="Of residual: its net without a base layer, to compare.")
     ] = False,
+    further: Annotated[
+        bool,
+        typer.Option("--further", help="Of texture: begin at the shipped weights; of export: keep their enhancement"),
+    ] = False,
     profile: Annotated[str, typer.Option(help="Whose parts: default, paper (in WORK/paper; it alone has a trunk).")] = (
         "default"
     ),
@@ -58,6 +62,8 @@ def train(
     """
     if alone and part != "residual":
         raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
+    if further and (part not in ("texture", "export") or profile != "default"):
+        raise typer.BadParameter("only the default profile's texture goes further.", param_hint="--further")
     with work():
         from streamproc.codec.shape import SHAPES
         from streamproc.training import commands
@@ -73,7 +79,7 @@ def train(
         if profile == "default" and (part == "trunk" or texture_weight is not None):
             raise typer.BadParameter("only the profile 'paper' has a trunk of its own.", param_hint="--profile")
         weight = TEXTURE_WEIGHT if texture_weight is None else texture_weight
-        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone, profile, weight)
+        options = commands.TrainOptions(data, folder, device, seed, steps, threads, alone, further, profile, weight)
         with counted_progress() as progress:
             result = commands.train(part, options, progress)
     _show(result, json)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,15 @@ import numpy.typing as npt
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import CodeTables, IntArray
 from streamproc.codec.range_coder import ideal_bits
-from streamproc.codec.trellis import BY_TURNS, Trellis
+from streamproc.codec.trellis import BY_STATES, EIGHT_STATES, ROUNDING, Trellis
 from streamproc.codec.weights import CodecWeights
 from streamproc.errors import WeightsError
 
 PREFIX = "base_tables"
+STATES = "base_trellis.states"
+"""The tensor, (1,) int64, that says how many states the trellis has. Older weights lack it."""
+_BEFORE: Final = {1: ROUNDING, 2: EIGHT_STATES}
+"""Their trellises, by the number of tables a latent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,15 +30,17 @@ class BaseCode:
 
     @classmethod
     def of(cls, weights: CodecWeights) -> Self:
-        """That of the weights; how many tables a latent has tells the trellis. Raises WeightsError."""
+        """That of the weights. Raises WeightsError."""
         tables = CodeTables.from_arrays(weights.tensors, PREFIX)
         turns, rest = divmod(len(tables), weights.shape.base_latents)
-        if rest or turns not in BY_TURNS:
+        stated = weights.tensors.get(STATES)
+        trellis = _BEFORE.get(turns) if stated is None else BY_STATES.get(int(stated[0]))
+        if rest or trellis is None or trellis.turns != turns:
             raise WeightsError(
                 f"These weights have {len(tables)} tables for {weights.shape.base_latents} latents of a base layer: "
                 "use a file of this version of streamproc."
             )
-        return cls(tables, BY_TURNS[turns])
+        return cls(tables, trellis)
 
     def __len__(self) -> int:
         """How many latents there are."""

@@ -89,6 +89,18 @@ def _longs(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return array
 
 
+def _systematic(checks: tuple[int, int], unit: float, price: float) -> Trellis:
+    """Ungerboeck's systematic feedback encoder (IEEE Trans. Inf. Theory 28, 1982, Fig. 7) of a code by its two parity
+    checks: the lowest bit of the state says whose turn it is, the level's parity comes in."""
+    fed, taken = checks
+    memory = fed.bit_length() - 1
+    states = np.arange(2**memory)
+    turn = states & 1
+    # A check's lowest bit is the turn that just went by; its others meet the bits of the state that remain.
+    successors = (states >> 1)[:, None] ^ turn[:, None] * (fed >> 1) ^ np.array([0, taken >> 1])
+    return Trellis(_longs(successors), _longs(turn), unit, price)
+
+
 ROUNDING: Final = Trellis(_longs([[0, 0]]), _longs([0]), unit=1.0, price=0.0)
 """No trellis: the nearest integer, whatever it costs."""
 EIGHT_STATES: Final = Trellis(
@@ -97,6 +109,8 @@ EIGHT_STATES: Final = Trellis(
     unit=0.6,
     price=0.05,
 )
-"""Ungerboeck's trellis of eight states; with this unit a latent takes about the bits that rounding to 1 takes."""
-BY_TURNS: Final = {trellis.turns: trellis for trellis in (ROUNDING, EIGHT_STATES)}
-"""By the number of code tables that a latent has."""
+"""Ungerboeck's trellis of eight states, of older weights; with this unit a latent takes about the bits that rounding
+to 1 takes."""
+SIXTY_FOUR_STATES: Final = _systematic((0o103, 0o024), unit=0.6, price=0.05)
+"""Ungerboeck's trellis of 64 states: 5 % less squared error than with eight, in the same bits (docs/training.md)."""
+BY_STATES: Final = {len(trellis.quantisers): trellis for trellis in (ROUNDING, EIGHT_STATES, SIXTY_FOUR_STATES)}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from streamproc.codec.shape import PICTURE_SIDE, SHAPES, CodecShape
-from streamproc.codec.trellis import EIGHT_STATES, ROUNDING, Trellis
+from streamproc.codec.trellis import ROUNDING, SIXTY_FOUR_STATES, Trellis
 from streamproc.training.data import TrainingFaces
 from streamproc.training.feature import trained_identity
 from streamproc.training.laplacian import trained_laplacian
@@ -47,7 +47,7 @@ class TrainedBase(Protocol):
 class SplitBase:
     """Identity and appearance."""
 
-    shape, trellis = SHAPES["default"], EIGHT_STATES
+    shape, trellis = SHAPES["default"], SIXTY_FOUR_STATES
 
     def __init__(self, work: Path) -> None:
         self._identity, self._base = trained_identity(work), trained_base(work)

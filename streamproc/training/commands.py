@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from streamproc.codec.trunk import load_trunk
+from streamproc.codec.weights import load_weights
 from streamproc.faces.finder import FaceFinder
 from streamproc.training import (
     calibration,
@@ -36,7 +37,9 @@ MIN_FACE = 60
 class TrainOptions:
     """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
     on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual
-    net without a base layer, `profile` whose parts are trained, `texture_weight` W of Eq. 1."""
+    net without a base layer, `further` the texture nets from the shipped
+    weights on, and at export their enhancement layer as it was, `profile` whose parts are trained, `texture_weight` W of
+    Eq. 1."""
 
     data: Path
     work: Path
@@ -45,6 +48,7 @@ class TrainOptions:
     steps: int | None = None
     threads: int = 1
     alone: bool = False
+    further: bool = False
     profile: str = "default"
     texture_weight: float = TEXTURE_WEIGHT
 
@@ -87,8 +91,10 @@ def train_feature(options: TrainOptions, progress: Progress) -> TrainResult:
 
 def train_texture(options: TrainOptions, progress: Progress) -> TrainResult:
     """Trains the texture net, and the appearance net where there is one."""
-    train, plan = (texture.train, TEXTURE) if options.profile == "default" else (laplacian.train, LAPLACIAN)
-    return train(options.faces, options.parts, options.plan(plan), progress, options.device)
+    if options.profile != "default":
+        return laplacian.train(options.faces, options.parts, options.plan(LAPLACIAN), progress, options.device)
+    start = load_weights(options.profile) if options.further else None
+    return texture.train(options.faces, options.parts, options.plan(TEXTURE), progress, options.device, start)
 
 
 def train_residual(options: TrainOptions, progress: Progress) -> TrainResult:
@@ -112,7 +118,7 @@ def train_smear(options: TrainOptions, progress: Progress) -> TrainResult:
 
 def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
     """Writes the weights file."""
-    return export.export(options.faces, options.parts, options.profile)
+    return export.export(options.faces, options.parts, options.profile, options.further)
 
 
 def train_calibration(options: TrainOptions, progress: Progress) -> TrainResult:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from streamproc.codec.base_code import PREFIX as BASE_TABLES
+from streamproc.codec.base_code import STATES
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_context import IntegerContext
@@ -22,7 +23,7 @@ from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.shape import LATENT_LIMIT, SHAPES, CodecShape
 from streamproc.codec.trellis import Trellis
 from streamproc.codec.trunk import trunk_path
-from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
+from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.calibration import accepted_share, pair_similarities
@@ -34,6 +35,8 @@ from streamproc.training.texture import usable
 from streamproc.types import Array
 
 PART = "export"
+RESIDUAL_PARTS = ("hyper_tables.", "latent_tables.", "hyper_decoder.", "context.", "residual.")
+"""How the names of the enhancement layer's tensors begin."""
 PRIOR_WEIGHT = 200.0
 """Faces that the learned entropy model counts for against the counted symbols of the training faces."""
 HYPER_LIMIT = 48
@@ -48,10 +51,12 @@ LARGE_FROM = 4096
 """Weight matrices with more entries than this are stored in fewer bits."""
 
 
-def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
-    """Writes the weights file of the profile from the finished runs in `work`, and measures it on held-out faces."""
+def export(faces: Path, work: Path, profile: str = "default", further: bool = False) -> TrainResult:
+    """Writes the weights file of the profile from the finished runs in `work`, and measures it on held-out faces.
+    `further`: the enhancement layer stays that of the weights file which is there."""
     started = time.monotonic()
-    base, residual = trained_parts(work, profile), trained_residual(work, profile=profile)
+    base = trained_parts(work, profile)
+    enhancement = _kept_residual(profile) if further else residual_tensors(trained_residual(work, profile=profile))
     data = load_faces(faces)
     features = base.features(data)
     rows = usable(data)[:TABLE_FACES]
@@ -63,8 +68,8 @@ def export(faces: Path, work: Path, profile: str = "default") -> TrainResult:
             _take_bytes(net)
     likely = expected(base.likelihood, base.shape.base_latents, base.trellis)
     tables = level_tables(likely, _latents(base, data, features, rows), base.trellis)
-    tensors |= table_tensors(BASE_TABLES, tables)
-    tensors |= residual_tensors(residual)
+    tensors |= table_tensors(BASE_TABLES, tables) | {STATES: torch.tensor([len(base.trellis.quantisers)])}
+    tensors |= enhancement
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{profile}.safetensors"
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -100,6 +105,12 @@ def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
         | {name: torch.from_numpy(array) for name, array in arrays.items()}
         | named("residual", residual.net, as_halves)
     )
+
+
+def _kept_residual(profile: str) -> dict[str, Tensor]:
+    """What `residual_tensors` once gave, out of the profile's weights file."""
+    kept = load_weights(profile).tensors
+    return {name: torch.tensor(array) for name, array in kept.items() if name.startswith(RESIDUAL_PARTS)}
 
 
 def export_alone(work: Path) -> Path:

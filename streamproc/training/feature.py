@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from streamproc.codec.networks import FeatureCoder
 from streamproc.codec.shape import CodecShape
-from streamproc.codec.trellis import EIGHT_STATES, Trellis
+from streamproc.codec.trellis import SIXTY_FOUR_STATES, Trellis
 from streamproc.training.data import load_faces
 from streamproc.training.levels import bin_likelihood, expected_costs, quantised
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.types import FloatArray
 
 PART = "feature"
-BIT_PRICE = 1.5e-3
+BIT_PRICE = 1.95e-3
 """Squared distance of unit features that one bit must save."""
 START_STEP = 0.06
 """Quantiser step of the Karhunen-Loeve start, in units of the feature."""
@@ -57,7 +57,7 @@ class CodedVector(nn.Module):
 
 def identity_net(shape: CodecShape) -> CodedVector:
     """The identity coder of a codec of that shape, untrained."""
-    return CodedVector(shape.identity, shape.identity_latents, EIGHT_STATES)
+    return CodedVector(shape.identity, shape.identity_latents, SIXTY_FOUR_STATES)
 
 
 def start_at_klt(coder: FeatureCoder, features: FloatArray, step: float = START_STEP) -> None:

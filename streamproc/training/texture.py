@@ -1,6 +1,7 @@
 """Training of the appearance net and the texture net (Eq. 4), end to end.
 
-L = sum over three scales of (20 MSE + SATD / 2) + l * bits; the texture net is given the *decoded* identity feature and
+L = sum over three scales of (20 MSE + SATD / 2) + l * bits, on pictures as they are with the squared error of each on
+a logarithmic scale, for their mean PSNR; the texture net is given the *decoded* identity feature and
 the quantised latents. The paper has SATD alone; in an 8x8 block the mean is one of 64 coefficients, so with SATD alone
 brightness and pose are hardly learned. l follows the bits: it rises while there are more than asked for and falls
 while there are fewer. Both nets start at the Karhunen-Loeve transform of the training pictures, which is then what
@@ -8,6 +9,7 @@ they have to improve on. Most steps train the 64x64 level, which holds nearly al
 pictures first and then on pictures as they are; the last ones all three levels.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +18,8 @@ from torch.nn import functional as F
 
 from streamproc.codec.networks import AppearanceNet, TextureNet
 from streamproc.codec.shape import PICTURE_SIDE, CodecShape
-from streamproc.codec.trellis import EIGHT_STATES
+from streamproc.codec.trellis import SIXTY_FOUR_STATES
+from streamproc.codec.weights import CodecWeights
 from streamproc.training.data import TrainingFaces, load_faces
 from streamproc.training.feature import trained_identity
 from streamproc.training.levels import expected_costs, quantised
@@ -25,13 +28,15 @@ from streamproc.training.losses import satd, shrink
 from streamproc.training.varied import varied
 
 PART = "texture"
-BITS = 200.0
-"""Bits of appearance asked for, by the noisy estimate that training sees; the trellis takes some 4 % less."""
+BITS = 217.0
+"""Bits of appearance asked for, by the noisy estimate that training sees; the trellis takes some 5 % less."""
 FORGET = 0.15
 """Share of the identity's numbers that a step leaves out: each training face has an identity of its own, by which
 the texture net would otherwise know it by heart."""
 SQUARED_WEIGHT = 20.0
 SATD_WEIGHT = 0.5
+FURTHER_SHARE = 0.5
+"""The rate that nets learn at which begin at shipped weights, relative to that of new ones."""
 FIRST_PRICE = 2e-5
 """Mean squared error (pixels in 0..1) that one bit of appearance must save, at the start."""
 PRICE_GAIN = 2e-5
@@ -45,6 +50,9 @@ FINE_SHARE = 0.06
 FINE_BATCH = 16
 MIDDLE = 2 * PICTURE_SIDE
 """Side of the pictures that are turned and zoomed: enough for the 64x64 level."""
+COMMON_SET = "celeba/"
+"""Faces of all other sets are seen twice as often: four in five faces are of this one, and the rarer ones, more
+various, were shown worse than by principal components (docs/training.md)."""
 MIN_VISIBLE = 0.97
 """Crops with more border than this say nothing about faces."""
 
@@ -93,6 +101,14 @@ class BaseNet(nn.Module):
             self.texture.linear.weight.copy_(basis * START_STEP)
             self.texture.linear.bias.copy_(mean)
 
+    def start_at(self, weights: CodecWeights, small: Tensor) -> None:
+        """Nothing; the nets become those of `weights`, the entropy model what (N, 3, 64, 64) pictures make likely."""
+        weights.fill(self.appearance, "appearance").requires_grad_(True)
+        weights.fill(self.texture, "texture").requires_grad_(True)
+        with torch.no_grad():
+            latents = torch.cat([self.appearance(part) for part in torch.split(small, 512)])
+        self.prior = LogisticPrior(latents.std(dim=0))
+
     def forward(self, identity: Tensor, small: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
         """(pictures of the levels, bits (N,)) from decoded identity features (N, 128) and crops (N, 3, 64, 64) in 0..1.
 
@@ -100,7 +116,7 @@ class BaseNet(nn.Module):
         """
         latents = self.appearance(small)
         bits = -self.prior(latents + torch.rand_like(latents) - 0.5).log2().sum(dim=1)
-        rounded = quantised(latents, EIGHT_STATES, expected_costs(self.prior, latents.shape[1], EIGHT_STATES))
+        rounded = quantised(latents, SIXTY_FOUR_STATES, expected_costs(self.prior, latents.shape[1], SIXTY_FOUR_STATES))
         # The latent stays in float32: its levels are the code. The pictures bear bfloat16, at twice the speed.
         with torch.autocast(small.device.type, torch.bfloat16):
             pictures = self.texture(F.dropout(identity, FORGET, self.training), rounded, levels)
@@ -115,6 +131,19 @@ class BaseNet(nn.Module):
 def usable(data: TrainingFaces) -> Tensor:
     """(K,) int64 indexes of the training faces (not held out) whose crops lie inside their pictures."""
     return torch.from_numpy((~data.held_out() & (data.visible >= MIN_VISIBLE)).nonzero()[0])
+
+
+def _balanced(rows: Tensor, data: TrainingFaces) -> Tensor:
+    """The rows, those of faces outside the common set twice."""
+    rare = torch.tensor([not name.startswith(COMMON_SET) for name in data.names[rows.numpy()]])
+    return torch.cat([rows, rows[rare]])
+
+
+def _in_decibels(squared: Tensor) -> Tensor:
+    """What to add up over pictures in place of their squared errors (N,), so that their mean PSNR is what rises; of the
+    same size and slope where the errors are all alike."""
+    usual = squared.detach().log().mean()
+    return usual.exp() * (1 + squared.log() - usual)
 
 
 def as_pictures(crops: Tensor) -> Tensor:
@@ -138,8 +167,10 @@ def _mirrored(pictures: Tensor) -> Tensor:
     return torch.where(turned, pictures.flip(-1), pictures)
 
 
-def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu") -> TrainResult:
-    """Trains the base layer's texture path on the crops that `prepare` left in `faces`."""
+def train(
+    faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", start: CodecWeights | None = None
+) -> TrainResult:
+    """Trains the base layer's texture path on the crops that `prepare` left in `faces`, from `start` where given."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     identity_coder = trained_identity(work)
@@ -147,27 +178,39 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     crops, rows = torch.from_numpy(data.crops), usable(data)
     middle = torch.cat([_middle(crops[i : i + 512]) for i in range(0, len(crops), 512)])
     net = BaseNet(CodecShape())
-    net.start_at_klt(torch.cat([shrink(as_floats(middle[part]), PICTURE_SIDE) for part in torch.split(rows, 512)]))
+    small = torch.cat([shrink(as_floats(middle[part]), PICTURE_SIDE) for part in torch.split(rows, 512)])
+    if start is None:
+        net.start_at_klt(small)
+    else:
+        net.start_at(start, small)
+        plan = replace(plan, rate=plan.rate * FURTHER_SHARE)
+    del small
+    seen = _balanced(rows, data)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     plain_from, fine_from = int(plan.steps * VARIED_SHARE), int(plan.steps * (1 - FINE_SHARE))
 
     def losses(step: int) -> dict[str, Tensor]:
         fine = step >= fine_from
-        chosen = rows[torch.randint(len(rows), (FINE_BATCH if fine else plan.batch,))]
+        plain = step >= plain_from
+        chosen = seen[torch.randint(len(seen), (FINE_BATCH if fine else plan.batch,))]
         if fine:
             full = _mirrored(as_pictures(crops[chosen]).to(device))
             targets = [shrink(full, PICTURE_SIDE), shrink(full, MIDDLE), full]
         else:
             pictures = as_floats(middle[chosen]).to(device)
-            plain = step >= plain_from
             targets = [shrink(_mirrored(pictures), PICTURE_SIDE) if plain else varied(pictures, PICTURE_SIDE)]
         shown, bits = net(identities[chosen], targets[0], len(targets))
         errors = [picture - target for picture, target in zip(shown, targets, strict=True)]
-        each = [SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * error.square().mean() for error in errors]
+        squared = [error.square().mean(dim=(1, 2, 3)) for error in errors]
+        weighed = [_in_decibels(each) if plain else each for each in squared]
+        each = [
+            SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * whole.mean()
+            for error, whole in zip(errors, weighed, strict=True)
+        ]
         rate = bits.mean()
         total = torch.stack(each).sum() + SQUARED_WEIGHT * net.price.clone() * len(targets) * rate
         net.price *= torch.exp(PRICE_GAIN * (rate.detach() - BITS))
-        return {"loss": total, "mse64": errors[0].square().mean(), "bits": rate, "price": net.price.clone()}
+        return {"loss": total, "mse64": squared[0].mean(), "bits": rate, "price": net.price.clone()}
 
     return fit(PART, net, losses, work, plan, progress)
 

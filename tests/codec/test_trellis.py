@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
-from streamproc.codec.trellis import BY_TURNS, EIGHT_STATES, ROUNDING, Trellis, level_costs
+from streamproc.codec.trellis import BY_STATES, EIGHT_STATES, ROUNDING, SIXTY_FOUR_STATES, Trellis, level_costs
 from streamproc.errors import CorruptCode
 from streamproc.types import FloatArray
 
 REACH = 20
 DEVIATIONS = np.geomspace(8, 0.3, 12)
-both = pytest.mark.parametrize("trellis", BY_TURNS.values(), ids=["rounding", "eight states"])
+each = pytest.mark.parametrize("trellis", BY_STATES.values(), ids=["rounding", "eight states", "64 states"])
+searched = pytest.mark.parametrize("trellis", [EIGHT_STATES, SIXTY_FOUR_STATES], ids=["eight states", "64 states"])
 
 
 def tables(trellis: Trellis, coarser: float = 1.0) -> CodeTables:
@@ -37,7 +38,7 @@ def bits(found: CodeTables, trellis: Trellis, values: FloatArray, price: float) 
     return float(paid), float(error.sum(axis=1).mean())
 
 
-@both
+@each
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), price=st.sampled_from([0.0, 0.05, 1.0, 50.0]), count=st.integers(0, 12))
 def test_a_payload_leads_back_to_the_levels(trellis: Trellis, seed: int, price: float, count: int) -> None:
@@ -48,7 +49,7 @@ def test_a_payload_leads_back_to_the_levels(trellis: Trellis, seed: int, price: 
     np.testing.assert_array_equal(unpack_bases(payloads, code, trellis, count), levels[:, :count])
 
 
-@both
+@each
 def test_damage_is_refused_or_other_valid_levels(trellis: Trellis) -> None:
     code, chance = tables(trellis), np.random.default_rng(1)
     levels = trellis.quantise(latents(2, 1), level_costs(code), -REACH, trellis.price)
@@ -73,16 +74,17 @@ def test_rounding_is_rounding() -> None:
     np.testing.assert_array_equal(ROUNDING.multiples(levels), levels)
 
 
-def test_nothing_cheaper_is_near() -> None:
+@searched
+def test_nothing_cheaper_is_near(trellis: Trellis) -> None:
     """No change of one level or of two neighbours is better than what the search found."""
-    code, values = tables(EIGHT_STATES), latents(4, 1)
+    code, values = tables(trellis), latents(4, 1)
     costs = level_costs(code)
-    found = EIGHT_STATES.quantise(values, costs, -REACH, EIGHT_STATES.price)
+    found = trellis.quantise(values, costs, -REACH, trellis.price)
 
     def whole(levels: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> float:
-        away = EIGHT_STATES.multiples(levels) * EIGHT_STATES.unit - values
-        paid = costs[EIGHT_STATES.rows(levels), levels + REACH].sum()
-        return float((away**2).sum() + EIGHT_STATES.price * paid)
+        away = trellis.multiples(levels) * trellis.unit - values
+        paid = costs[trellis.rows(levels), levels + REACH].sum()
+        return float((away**2).sum() + trellis.price * paid)
 
     best = whole(found)
     for dimension in range(len(DEVIATIONS) - 1):
@@ -94,7 +96,7 @@ def test_nothing_cheaper_is_near() -> None:
                     assert whole(other) >= best - 1e-9
 
 
-def test_the_trellis_errs_less_at_the_same_bits() -> None:
+def test_a_trellis_errs_less_at_the_same_bits() -> None:
     values, coarser = latents(5, 400), 1.1
     paid, error = bits(tables(EIGHT_STATES), EIGHT_STATES, values, EIGHT_STATES.price)
     rounding_paid, rounding_error = bits(tables(ROUNDING, coarser), ROUNDING, values / np.float32(coarser), 0.0)
@@ -102,12 +104,33 @@ def test_the_trellis_errs_less_at_the_same_bits() -> None:
     assert error < 0.9 * coarser**2 * rounding_error
 
 
-@both
+@each
 def test_dearer_bits_are_fewer(trellis: Trellis) -> None:
     values, code = latents(6, 50), tables(trellis)
     spent = [bits(code, trellis, values, price)[0] for price in (0.0, 0.1, 0.5, 5.0, 500.0)]
     assert spent == sorted(spent, reverse=True)
     assert spent[-1] < 0.75 * spent[0]
+
+
+def test_more_states_err_less_over_many_latents() -> None:
+    values = np.random.default_rng(7).standard_normal((100, 128)).astype(np.float32) * 2
+
+    def error(trellis: Trellis) -> float:
+        points = trellis.points(np.arange(-REACH, REACH + 1, dtype=np.int32)) * trellis.unit
+        rows = [counts_from_pmf(np.exp(-0.5 * (turn / 2) ** 2) + 1e-9) for turn in points] * 128
+        paid, squared = bits(CodeTables.from_counts(rows, np.full(len(rows), -REACH)), trellis, values, trellis.price)
+        assert 230 < paid < 300
+        # What six decibels a bit a latent are worth makes the two comparable.
+        return squared * 2 ** (2 * paid / 128)
+
+    assert error(SIXTY_FOUR_STATES) < 0.97 * error(EIGHT_STATES)
+
+
+@searched
+def test_every_state_has_two_ways_in_and_both_quantisers_their_turn(trellis: Trellis) -> None:
+    ways = np.bincount(trellis.successors.ravel(), minlength=len(trellis.quantisers))
+    assert (ways == 2).all()
+    assert trellis.quantisers.mean() == 0.5
 
 
 def test_points_lie_twice_as_densely_as_in_either_quantiser() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from streamproc.codec.shape import PICTURE_SIDE, CodecShape
+from streamproc.codec.weights import load_weights
 from streamproc.training.losses import shrink
 from streamproc.training.residual import SMALLEST, as_cameras_see
-from streamproc.training.texture import START_STEP, BaseNet, LogisticPrior
+from streamproc.training.texture import START_STEP, BaseNet, LogisticPrior, _in_decibels
 from streamproc.training.varied import varied
 
 LATENTS = 6
@@ -33,6 +34,28 @@ def test_training_starts_at_the_klt() -> None:
     noise = LATENTS * START_STEP**2 / 12 / seen[0].numel()
     assert float((decoded - seen).square().mean().detach()) < 1.5 * noise
     assert float((seen - seen.mean(dim=0)).square().mean()) > 5 * noise
+
+
+def test_training_further_starts_at_the_weights() -> None:
+    torch.manual_seed(0)
+    weights = load_weights("default")
+    net = BaseNet(weights.shape)
+    net.start_at(weights, pictures())
+    net.eval()
+    seen = pictures(2)
+    shown = net.picture(torch.zeros(2, 128), net.appearance(seen).round())
+    assert float((shrink(shown, PICTURE_SIDE) - seen).square().mean()) < 0.02
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_errors_in_decibels_add_up_to_the_mean_psnr() -> None:
+    squared = torch.tensor([0.002, 0.02, 0.005], requires_grad=True)
+    _in_decibels(squared).sum().backward()  # type: ignore[no-untyped-call]
+    assert squared.grad is not None
+    # The slope of each is that of its logarithm; where all are alike, that of the error itself.
+    torch.testing.assert_close(squared.grad * squared.detach(), squared.detach().log().mean().exp().expand(3))
+    alike = torch.full((3,), 0.01)
+    torch.testing.assert_close(_in_decibels(alike), alike)
 
 
 def test_the_prior_is_a_distribution_near_the_latents() -> None:
