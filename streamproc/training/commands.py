@@ -38,8 +38,8 @@ class TrainOptions:
     """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
     on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual
     net without a base layer, `further` the texture nets from the shipped
-    weights on, and at export their enhancement layer as it was, `profile` whose parts are trained, `texture_weight` W of
-    Eq. 1."""
+    weights on, and at export their enhancement layer as it was, `profile` whose parts are trained, `texture_weight` W
+    of Eq. 1."""
 
     data: Path
     work: Path
