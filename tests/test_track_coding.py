@@ -6,14 +6,14 @@ import pytest
 from benchmarks.track_coding import ConditionalCode, Shots, _cost
 from streamproc.codec.base_code import BaseCode
 from streamproc.codec.code_tables import CodeTables, IntArray, counts_from_pmf
-from streamproc.codec.trellis import EIGHT_STATES, ROUNDING, level_costs
+from streamproc.codec.trellis import BY_STATES, level_costs
 
 EMPTY = np.zeros((0, 128), np.float32)
 IDENTITY, REACH = 64, 20
 DEVIATIONS = np.tile(np.geomspace(5, 0.5, 64), 3)
 
 
-@pytest.fixture(params=[ROUNDING, EIGHT_STATES], ids=["rounding", "trellis"])
+@pytest.fixture(params=BY_STATES.values(), ids=["rounding", "eight states", "64 states"])
 def code(request: pytest.FixtureRequest) -> BaseCode:
     """Gaussian latents."""
     trellis = request.param

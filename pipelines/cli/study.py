@@ -46,7 +46,7 @@ def train(
     ] = False,
     further: Annotated[
         bool,
-        typer.Option("--further", help="Of texture: begin at the shipped weights; of export: keep their enhancement"),
+        typer.Option("--further", help="Of texture: begin at the shipped weights. Of export: keep their enhancement."),
     ] = False,
     profile: Annotated[str, typer.Option(help="Whose parts: default, paper (in WORK/paper; it alone has a trunk).")] = (
         "default"

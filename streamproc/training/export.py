@@ -35,8 +35,6 @@ from streamproc.training.texture import usable
 from streamproc.types import Array
 
 PART = "export"
-RESIDUAL_PARTS = ("hyper_tables.", "latent_tables.", "hyper_decoder.", "context.", "residual.")
-"""How the names of the enhancement layer's tensors begin."""
 PRIOR_WEIGHT = 200.0
 """Faces that the learned entropy model counts for against the counted symbols of the training faces."""
 HYPER_LIMIT = 48
@@ -56,11 +54,14 @@ def export(faces: Path, work: Path, profile: str = "default", further: bool = Fa
     `further`: the enhancement layer stays that of the weights file which is there."""
     started = time.monotonic()
     base = trained_parts(work, profile)
-    enhancement = _kept_residual(profile) if further else residual_tensors(trained_residual(work, profile=profile))
+    if further:
+        # Of its tensors all that the base layer has are replaced.
+        tensors = {name: torch.tensor(array) for name, array in load_weights(profile).tensors.items()}
+    else:
+        tensors = residual_tensors(trained_residual(work, profile=profile))
     data = load_faces(faces)
     features = base.features(data)
     rows = usable(data)[:TABLE_FACES]
-    tensors: dict[str, Tensor] = {}
     for prefix, net in base.nets().items():
         # Weights as they are stored are what will code: the tables are counted with them.
         tensors |= named(prefix, net, STORED.get(prefix))
@@ -69,7 +70,6 @@ def export(faces: Path, work: Path, profile: str = "default", further: bool = Fa
     likely = expected(base.likelihood, base.shape.base_latents, base.trellis)
     tables = level_tables(likely, _latents(base, data, features, rows), base.trellis)
     tensors |= table_tensors(BASE_TABLES, tables) | {STATES: torch.tensor([len(base.trellis.quantisers)])}
-    tensors |= enhancement
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{profile}.safetensors"
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -105,12 +105,6 @@ def residual_tensors(residual: Hyperprior) -> dict[str, Tensor]:
         | {name: torch.from_numpy(array) for name, array in arrays.items()}
         | named("residual", residual.net, as_halves)
     )
-
-
-def _kept_residual(profile: str) -> dict[str, Tensor]:
-    """What `residual_tensors` once gave, out of the profile's weights file."""
-    kept = load_weights(profile).tensors
-    return {name: torch.tensor(array) for name, array in kept.items() if name.startswith(RESIDUAL_PARTS)}
 
 
 def export_alone(work: Path) -> Path:

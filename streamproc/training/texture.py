@@ -202,10 +202,10 @@ def train(
         shown, bits = net(identities[chosen], targets[0], len(targets))
         errors = [picture - target for picture, target in zip(shown, targets, strict=True)]
         squared = [error.square().mean(dim=(1, 2, 3)) for error in errors]
-        weighed = [_in_decibels(each) if plain else each for each in squared]
+        weighed = [_in_decibels(values) if plain else values for values in squared]
         each = [
-            SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * whole.mean()
-            for error, whole in zip(errors, weighed, strict=True)
+            SATD_WEIGHT * satd(error).mean() + SQUARED_WEIGHT * values.mean()
+            for error, values in zip(errors, weighed, strict=True)
         ]
         rate = bits.mean()
         total = torch.stack(each).sum() + SQUARED_WEIGHT * net.price.clone() * len(targets) * rate

@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamproc.codec.base_code import PREFIX, STATES, BaseCode
+from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.shape import CodecShape
+from streamproc.codec.trellis import EIGHT_STATES, ROUNDING, SIXTY_FOUR_STATES
 from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
 from streamproc.errors import WeightsError
+from streamproc.types import Array
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(3, 5), (7, 2, 4, 4)]), st.floats(1e-6, 1e6))
@@ -60,3 +64,21 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="damaged"):
         load_weights(str(path))
+
+
+def test_the_trellis_is_the_one_that_the_weights_state() -> None:
+    states = np.array([64])
+    assert BaseCode.of(based(2, {STATES: states})).trellis is SIXTY_FOUR_STATES
+    assert BaseCode.of(based(2, {})).trellis is EIGHT_STATES
+    assert BaseCode.of(based(1, {})).trellis is ROUNDING
+    for damaged in (based(1, {STATES: states}), based(2, {STATES: np.array([5])}), based(3, {})):
+        with pytest.raises(WeightsError, match="tables for"):
+            BaseCode.of(damaged)
+
+
+def based(turns: int, stated: dict[str, Array]) -> CodecWeights:
+    """Weights that hold so many tables a latent of a base layer, and what is stated beside them."""
+    shape = CodecShape()
+    rows = [counts_from_pmf(np.full(3, 1 / 3))] * (shape.base_latents * turns)
+    tables = CodeTables.from_counts(rows, np.full(len(rows), -1)).to_arrays(PREFIX)
+    return CodecWeights("made", shape, "trunk", tables | stated)
