@@ -21,7 +21,7 @@ from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trai
 from streamproc.types import FloatArray
 
 PART = "feature"
-BIT_PRICE = 1.95e-3
+BIT_PRICE = 1.5e-3
 """Squared distance of unit features that one bit must save."""
 START_STEP = 0.06
 """Quantiser step of the Karhunen-Loeve start, in units of the feature."""
