@@ -14,16 +14,16 @@ Enhancement layer, version 1 (numbers are big-endian, highest bit first):
     bytes 6-    one range-coded stream: z, then y under the tables that z chooses; where the codec has a context, the
                 places of y that come first, then those whose tables the first ones choose, too
 
-Enhancement layer, version 3, a picture file of a conventional codec:
+Enhancement layer, version 4, a picture file of a conventional codec:
 
-    byte 0      version (3 bits) = 3 | share of the base picture, in `SHARES` (2 bits) | quality (3 bits)
+    byte 0      version (3 bits) = 4 | share of the base picture, among the codec's `SHARES` (2 bits) | quality (3 bits)
     bytes 1-3   minimum + 255 (9 bits) | maximum + 255 (9 bits) | codec (2 bits): 1 JPEG, 2 JPEG 2000, 3 HEVC
                 | head (4 bits): 0 the file is whole, else which of `file_heads` was taken off it
     bytes 4-5   CRC-16 (polynomial 0x1021, begun with 0xFFFF) of base layer, bytes 0-3 and bytes 6-
     bytes 6-    the file: the crop less that share of the base picture, minimum..maximum stretched to 0..255
 
-Version 2, read but no longer written, is version 3 with byte 0 as in version 1: the share is 0 for a standalone
-picture, else 1 for JPEG and JPEG 2000 and 0.7 for HEVC.
+Read but no longer written: version 3, where the share is one of `_THIRD_SHARES` for all codecs; and version 2, with
+byte 0 as in version 1: the share is 0 for a standalone picture, else 1 for JPEG and JPEG 2000 and 0.7 for HEVC.
 
 Each value of a base layer and of version 1 has one encoding only. Lengths are checked before any work, and everything
 else that a reader may meet raises CorruptCode.
@@ -33,7 +33,7 @@ import binascii
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,18 +44,38 @@ from streamproc.errors import CodecError, CorruptCode
 from streamproc.types import EnhancementCodec
 
 SYMBOLS_VERSION: Final = 1
-OLD_FILE_VERSION: Final = 2
-FILE_VERSION: Final = 3
+SECOND_VERSION: Final = 2
+THIRD_VERSION: Final = 3
+FILE_VERSION: Final = 4
 CODECS: Final[tuple[EnhancementCodec, ...]] = ("learned", "jpeg", "jpeg2000", "hevc")
 """By their number in the header."""
 MAX_BASE_BYTES: Final = 255
 MAX_ENHANCEMENT_BYTES: Final = 1 << 16
 QUALITIES: Final = 16
 FILE_QUALITIES: Final = 8
-SHARES: Final = (0.0, 0.4, 0.7, 1.0)
-"""Of the base picture, that may be taken off a crop before a conventional codec codes it, by their number in the
-header: what a soft picture gets right such a codec finds cheaply, what it gets wrong must be coded."""
-_OLD_SHARES: Final[dict[EnhancementCodec, float]] = {"jpeg": 1.0, "jpeg2000": 1.0, "hevc": 0.7}
+
+
+class Share(NamedTuple):
+    """How much of a base picture is taken off a crop before the crop is coded: of the coarse part (the picture blurred
+    by a Gaussian of `COARSE` pixels) and of the fine rest."""
+
+    coarse: float
+    fine: float
+
+
+COARSE: Final = 6.0
+ALL: Final = Share(1, 1)
+NOTHING: Final = Share(0, 0)
+SHARES: Final[dict[EnhancementCodec, tuple[Share, ...]]] = {
+    "learned": (NOTHING, ALL),
+    "jpeg": (NOTHING, Share(0.85, 0.85), Share(1, 0.7), ALL),
+    "jpeg2000": (NOTHING, Share(0.7, 0.4), Share(0.85, 0.5), Share(1, 0.7)),
+    "hevc": (NOTHING, Share(0.3, 0.3), Share(0.6, 0.3), Share(0.7, 0.4)),
+}
+"""Those that a codec may take, by their number in the header: what a soft picture gets right a conventional codec finds
+cheaply, what it gets wrong must be coded, and of the fine part more is wrong."""
+_THIRD_SHARES: Final = (NOTHING, Share(0.4, 0.4), Share(0.7, 0.7), ALL)
+_SECOND_SHARES: Final[dict[EnhancementCodec, Share]] = {"jpeg": ALL, "jpeg2000": ALL, "hevc": Share(0.7, 0.7)}
 HEADS: Final = 16
 _RANGE_BYTES: Final = 4
 _CRC_BYTES: Final = 2
@@ -72,25 +92,26 @@ class EnhancementHeader:
     """What an enhancement says before its symbols or its file; raises CodecError for what the format cannot say.
 
     `quality` in 0..15, of a conventional codec in 0..7, is the index of the rate point; `low` and `high` in -255..255
-    are the residual's minimum and maximum in pixel values; `share` of the base picture, one of `SHARES`, was taken off
-    the face: all of it or nothing by the learned codec. `codec` wrote the rest of the payload; `head` in 0..15 is the
+    are the residual's minimum and maximum in pixel values; `share` of the base picture, one of the codec's or of an
+    older version, was taken off the face. `codec` wrote the rest of the payload; `head` in 0..15 is the
     number of the head that a conventional codec's file was stored without, 0 for none.
     """
 
     quality: int
     low: int
     high: int
-    share: float = 1.0
+    share: Share = ALL
     codec: EnhancementCodec = "learned"
     head: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        qualities, shares = (QUALITIES, (0.0, 1.0)) if self.codec == "learned" else (FILE_QUALITIES, SHARES)
+        qualities = QUALITIES if self.codec == "learned" else FILE_QUALITIES
+        shares = SHARES[self.codec] if self.codec == "learned" else (*SHARES[self.codec], *_THIRD_SHARES)
         if not 0 <= self.quality < qualities:
             raise CodecError(f"Quality index {self.quality} is not in 0..{qualities - 1}.")
         if self.share not in shares:
-            raise CodecError(f"Codec '{self.codec}' cannot say that {self.share:g} of a base picture was taken off.")
+            raise CodecError(f"Codec '{self.codec}' cannot say that {self.share} of a base picture was taken off.")
         if not -255 <= self.low <= self.high <= 255:
             raise CodecError(f"A residual from {self.low} to {self.high} is not an ascending range within -255..255.")
         if not 0 <= self.head < (1 if self.codec == "learned" else HEADS):
@@ -181,9 +202,10 @@ def read_header(data: bytes) -> EnhancementHeader:
     if version < SYMBOLS_VERSION or (version > SYMBOLS_VERSION) != (codec > 0) or (codec == 0 and head):
         raise CorruptCode(f"The enhancement layer's header is none that streamproc writes; {_AGAIN}.")
     low, high = (ranges >> 15) - 255, (ranges >> _SPARE_BITS & 511) - 255
-    quality, share = data[0] & 15, 0.0 if data[0] & 16 else _OLD_SHARES.get(CODECS[codec], 1.0)
-    if version == FILE_VERSION:
-        quality, share = data[0] & 7, SHARES[data[0] >> 3 & 3]
+    quality, share = data[0] & 15, NOTHING if data[0] & 16 else _SECOND_SHARES.get(CODECS[codec], ALL)
+    if version >= THIRD_VERSION:
+        shares = SHARES[CODECS[codec]] if version == FILE_VERSION else _THIRD_SHARES
+        quality, share = data[0] & 7, shares[data[0] >> 3 & 3]
     try:
         return EnhancementHeader(quality, low, high, share, CODECS[codec], head)
     except CodecError as error:
@@ -238,10 +260,12 @@ def unpack_file(data: bytes, base: bytes) -> PictureFile:
 
 def _pack_header(header: EnhancementHeader) -> bytes:
     codec = CODECS.index(header.codec)
+    if header.share not in SHARES[header.codec]:
+        raise CodecError(f"Codec '{header.codec}' no longer takes {header.share} of a base picture off.")
     if codec:
-        first = FILE_VERSION << 5 | SHARES.index(header.share) << 3 | header.quality
+        first = FILE_VERSION << 5 | SHARES[header.codec].index(header.share) << 3 | header.quality
     else:
-        first = SYMBOLS_VERSION << 5 | int(header.share == 0) << 4 | header.quality
+        first = SYMBOLS_VERSION << 5 | int(header.share == NOTHING) << 4 | header.quality
     ranges = (header.low + 255) << 15 | (header.high + 255) << _SPARE_BITS | codec << _HEAD_BITS | header.head
     return bytes([first]) + ranges.to_bytes(_RANGE_BYTES - 1, "big")
 

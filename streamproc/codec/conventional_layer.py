@@ -8,10 +8,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from streamproc.codec.bitstream import SHARES, EnhancementHeader, PictureFile, pack_file, unpack_file
+from streamproc.codec.bitstream import (
+    COARSE,
+    SHARES,
+    EnhancementHeader,
+    PictureFile,
+    Share,
+    pack_file,
+    unpack_file,
+)
 from streamproc.codec.file_heads import Detached, attached, detached
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
-from streamproc.types import EnhancementCodec, Image
+from streamproc.types import EnhancementCodec, FloatArray, Image
 
 WORTH: dict[EnhancementCodec, float] = {"jpeg": 10.0, "jpeg2000": 7.0, "hevc": 5.3}
 """dB that e times the bytes bring at these rates, by which the shares of the base picture are weighed against each
@@ -39,18 +47,20 @@ class ConventionalLayer:
     def encode(self, crops: Image, shown: Image, bases: Sequence[bytes], quality: int) -> list[bytes]:
         """Payloads of crops (N, 256, 256, 3) uint8 whose base layers `bases` show the pictures `shown`."""
         return [
-            pack_file(self._best(crop, under, quality), base)
-            for crop, under, base in zip(crops, shown, bases, strict=True)
+            pack_file(self._best(crop, picture, quality), base)
+            for crop, picture, base in zip(crops, shown, bases, strict=True)
         ]
 
-    def _best(self, crop: Image, under: Image, quality: int) -> PictureFile:
-        worth = WORTH[self._coders[quality].codec]
-        files = [self._coded(crop, under, quality, share) for share in SHARES]
-        return max(files, key=lambda file: cv2.PSNR(crop, _picture(file, under)) - worth * np.log(len(file.data)))
+    def _best(self, crop: Image, shown: Image, quality: int) -> PictureFile:
+        codec = self._coders[quality].codec
+        files = [self._coded(crop, shown, quality, share) for share in SHARES[codec]]
+        return max(
+            files, key=lambda file: cv2.PSNR(crop, _picture(file, shown)) - WORTH[codec] * np.log(len(file.data))
+        )
 
-    def _coded(self, crop: Image, under: Image, quality: int, share: float) -> PictureFile:
+    def _coded(self, crop: Image, shown: Image, quality: int, share: Share) -> PictureFile:
         coder = self._coders[quality]
-        residual = crop - under * np.float32(share)
+        residual = crop - _taken(shown, share)
         low, high = int(np.floor(residual.min())), int(np.ceil(residual.max()))
         file = coder.encode(np.rint((residual - low) * np.float32(255 / max(high - low, 1))).astype(np.uint8))
         stored = detached(coder.codec, file, coder.own(file))
@@ -71,9 +81,17 @@ def whole_file(file: PictureFile) -> bytes:
     return attached(file.header.codec, Detached(file.header.head, file.data))
 
 
-def _picture(file: PictureFile, under: Image) -> Image:
+def _picture(file: PictureFile, shown: Image) -> Image:
     header = file.header
     scaled = RATE_POINTS[header.codec][0].decode(whole_file(file))
     residual = scaled * np.float32((header.high - header.low) / 255) + header.low
-    picture: Image = np.rint(under * np.float32(header.share) + residual).clip(0, 255).astype(np.uint8)
+    picture: Image = np.rint(_taken(shown, header.share) + residual).clip(0, 255).astype(np.uint8)
     return picture
+
+
+def _taken(shown: Image, share: Share) -> FloatArray:
+    """(256, 256, 3) float32: that share of a base picture."""
+    taken: FloatArray = shown * np.float32(share.fine)
+    if share.coarse != share.fine:
+        taken += np.float32(share.coarse - share.fine) * cv2.GaussianBlur(shown.astype(np.float32), (0, 0), COARSE)
+    return taken

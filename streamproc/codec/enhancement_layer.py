@@ -11,6 +11,8 @@ import numpy as np
 
 from streamproc.codec.base_code import BaseCode
 from streamproc.codec.bitstream import (
+    ALL,
+    NOTHING,
     Enhancement,
     EnhancementHeader,
     EnhancementTables,
@@ -88,7 +90,7 @@ class EnhancementLayer:
             symbols = _symbols(latent - model.means / MEAN_UNITS)
         payloads = []
         for n, base in enumerate(bases):
-            header = EnhancementHeader(quality, int(low[n]), int(high[n]), 0.0 if alone[n] else 1.0)
+            header = EnhancementHeader(quality, int(low[n]), int(high[n]), NOTHING if alone[n] else ALL)
             enhancement = Enhancement(header, hyper[n], symbols[n])
             payloads.append(pack_enhancement(enhancement, model.indexes[n], self.tables, base))
         return payloads
@@ -132,7 +134,7 @@ class EnhancementLayer:
         (residual,) = self._synthesis(latent.astype(np.float32), quality)
         low, high = (np.array([getattr(header, end) for header in headers], np.float32) for end in ("low", "high"))
         under = shown.astype(np.float32)
-        under[[header.share == 0 for header in headers]] = 0
+        under[[header.share == NOTHING for header in headers]] = 0
         picture = under + _each(low) + residual * _each(high - low)
         pixels: Image = np.rint(picture).clip(0, 255).astype(np.uint8)
         return pixels

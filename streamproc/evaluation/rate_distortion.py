@@ -131,9 +131,9 @@ class Distortion:
             for coder in coders:
                 yield self._plan(kept, name, coder.setting, Conventional(coder))
         base = BasePictures(self.codec)
-        rule = f"shares {SHARES}"
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
+                rule = f"shares {SHARES[coder.codec]}"
                 yield self._plan(own, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
         for size in COMPONENT_SIZES:
             name = f"principal components, {size}x{size}"

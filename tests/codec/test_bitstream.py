@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.codec.bitstream import (
+    ALL,
     CODECS,
     HEADER_BYTES,
     MAX_BASE_BYTES,
@@ -22,6 +23,7 @@ from streamproc.codec.bitstream import (
     EnhancementHeader,
     EnhancementTables,
     PictureFile,
+    Share,
     pack_base,
     pack_enhancement,
     pack_file,
@@ -70,7 +72,7 @@ def indexes_of(hyper: IntArray, latent: IntArray | None) -> IntArray:
 def example(seed: int, spread: int = 4) -> tuple[Enhancement, bytes]:
     rng = np.random.default_rng(seed)
     low, high = sorted(int(value) for value in rng.integers(-255, 256, 2))
-    header = EnhancementHeader(int(rng.integers(0, 16)), low, high, float(rng.integers(0, 2)))
+    header = EnhancementHeader(int(rng.integers(0, 16)), low, high, SHARES["learned"][rng.integers(2)])
     hyper = rng.integers(-spread, spread + 1, (4, 2, 2)).astype(np.int32)
     latent = rng.integers(-spread, spread + 1, (4, 8, 8)).astype(np.int32)
     return Enhancement(header, hyper, latent), rng.bytes(16)
@@ -80,7 +82,7 @@ def example_file(seed: int) -> PictureFile:
     rng = np.random.default_rng(seed)
     low, high = sorted(int(value) for value in rng.integers(-255, 256, 2))
     codec = CODECS[1 + seed % 3]
-    share = SHARES[rng.integers(len(SHARES))]
+    share = SHARES[codec][rng.integers(4)]
     header = EnhancementHeader(int(rng.integers(8)), low, high, share, codec, int(rng.integers(16)))
     return PictureFile(header, rng.bytes(int(rng.integers(0, 3000))))
 
@@ -205,11 +207,12 @@ def test_headers_are_checked_before_any_work() -> None:
         (b"", "0 bytes"),
         (good[:5], "5 bytes"),
         (good + bytes(MAX_ENHANCEMENT_BYTES), "bytes"),
-        (bytes([4 << 5]) + good[1:], "version 4: a newer streamproc"),
+        (bytes([5 << 5]) + good[1:], "version 5: a newer streamproc"),
         (bytes([7 << 5]) + good[1:], "version 7: a newer streamproc"),
         (bytes([0]) + good[1:], "none that streamproc writes"),
         (bytes([2 << 5]) + good[1:], "none that streamproc writes"),
         (bytes([3 << 5]) + good[1:], "none that streamproc writes"),
+        (bytes([4 << 5]) + good[1:], "none that streamproc writes"),
         (ranges(100 << 15 | 200 << 6 | 1), "none that streamproc writes"),
         (ranges(100 << 15 | 200 << 6 | 1 << 4), "none that streamproc writes"),
         (pack_file(example_file(4), b""), "codec 'jpeg2000'"),
@@ -257,7 +260,13 @@ def test_files_are_bounded_when_written() -> None:
         pack_file(PictureFile(header, bytes(MAX_ENHANCEMENT_BYTES)), b"")
     for number, head in ((0, 1), (3, 16), (3, -1)):
         with pytest.raises(CodecError, match="Head"):
-            EnhancementHeader(0, 0, 0, 1.0, CODECS[number], head)
+            EnhancementHeader(0, 0, 0, ALL, CODECS[number], head)
+
+
+def test_shares_of_older_versions_are_not_written() -> None:
+    header = EnhancementHeader(0, 0, 0, Share(0.4, 0.4), "hevc")
+    with pytest.raises(CodecError, match="no longer takes"):
+        pack_file(PictureFile(header, b"file"), b"")
 
 
 @pytest.mark.parametrize(
@@ -268,9 +277,9 @@ def test_files_are_bounded_when_written() -> None:
         partial(EnhancementHeader, 0, 2, 1),
         partial(EnhancementHeader, 0, -256, 0),
         partial(EnhancementHeader, 0, 0, 256),
-        partial(EnhancementHeader, 0, 0, 1, 0.7),
-        partial(EnhancementHeader, 0, 0, 1, 0.5, "jpeg"),
-        partial(EnhancementHeader, 8, 0, 1, 1.0, "jpeg"),
+        partial(EnhancementHeader, 0, 0, 1, Share(0.7, 0.7)),
+        partial(EnhancementHeader, 0, 0, 1, Share(0.1, 0.9), "jpeg"),
+        partial(EnhancementHeader, 8, 0, 1, ALL, "jpeg"),
     ],
 )
 def test_headers_that_the_format_cannot_say_are_refused(header: Callable[[], EnhancementHeader]) -> None:
@@ -288,9 +297,9 @@ def test_enhancements_are_bounded_when_written() -> None:
 
 
 def golden_enhancement(entry: dict[str, Any]) -> Enhancement:
-    return Enhancement(
-        EnhancementHeader(**entry["header"]), np.array(entry["hyper"], np.int32), np.array(entry["latent"], np.int32)
-    )
+    said = entry["header"]
+    header = EnhancementHeader(said["quality"], said["low"], said["high"], Share(said["share"], said["share"]))
+    return Enhancement(header, np.array(entry["hyper"], np.int32), np.array(entry["latent"], np.int32))
 
 
 def test_golden_base() -> None:

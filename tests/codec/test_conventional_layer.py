@@ -22,7 +22,17 @@ from PIL import Image as Picture
 from pipelines.samples import sample
 from storage import Archive
 from streamproc import FaceCodec, FaceFinder
-from streamproc.codec.bitstream import EnhancementHeader, PictureFile, pack_file, read_header, unpack_file
+from streamproc.codec.bitstream import (
+    ALL,
+    NOTHING,
+    SHARES,
+    EnhancementHeader,
+    PictureFile,
+    Share,
+    pack_file,
+    read_header,
+    unpack_file,
+)
 from streamproc.codec.conventional_layer import RATE_POINTS, ConventionalLayer, decode_files, whole_file
 from streamproc.codec.hevc import encode_hevc
 from streamproc.codec.picture_files import Jpeg
@@ -32,7 +42,7 @@ from streamproc.media.photo import read_photo
 from streamproc.query import Reconstructor
 from streamproc.types import CodedFace, CodedTrack, EnhancementCodec, FaceCode, FloatArray, FrameTime, Image, Layer
 
-GOLDENS = [Path(__file__).parents[1] / "golden" / f"conventional_payloads_{version}.json" for version in (2, 3)]
+GOLDENS = [Path(__file__).parents[1] / "golden" / f"conventional_payloads_{version}.json" for version in (2, 3, 4)]
 GOLDEN = [entry for path in GOLDENS if path.exists() for entry in json.loads(path.read_text())]
 BASE = b"a base layer"
 repeatable = settings(deadline=None, max_examples=300, derandomize=True)
@@ -44,6 +54,12 @@ def gradient() -> Image:
     y, x = np.indices((256, 256))
     picture: Image = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)[None]
     return picture
+
+
+def mosaic() -> Image:
+    """(1, 256, 256, 3) of tiles in chance colours up to 199."""
+    tiles = np.random.default_rng(3).integers(0, 200, (16, 16, 3), np.uint8)
+    return np.kron(tiles, np.ones((16, 16, 1), np.uint8))[None]
 
 
 def faces() -> Image:
@@ -148,17 +164,27 @@ def test_an_archive_holds_all_kinds(tmp_path: Path, codec: FaceCodec, crops: Ima
 def test_a_face_far_from_its_base_picture_is_coded_alone(name: EnhancementCodec) -> None:
     flat = np.full((1, 256, 256, 3), 120, np.uint8)
     (payload,) = layer(name).encode(flat, gradient(), [BASE], 0)
-    assert read_header(payload).share == 0
+    assert read_header(payload).share == NOTHING
     assert np.abs(decode_files([payload], gradient(), [BASE]).astype(int) - flat).max() <= 1
 
 
-@conventional
+@pytest.mark.parametrize("name", [name for name in RATE_POINTS if ALL in SHARES[name]])
 def test_a_face_like_its_base_picture_is_coded_over_it(name: EnhancementCodec) -> None:
-    noise = np.random.default_rng(3).integers(0, 200, (16, 16, 3), np.uint8)
-    shown = np.kron(noise, np.ones((16, 16, 1), np.uint8))[None]
+    shown = mosaic()
     (payload,) = layer(name).encode(shown + np.uint8(9), shown, [BASE], 0)
-    assert read_header(payload).share == 1
+    assert read_header(payload).share == ALL
     assert len(payload) < 600
+
+
+@pytest.mark.parametrize(("name", "share"), [(name, share) for name in RATE_POINTS for share in SHARES[name]])
+def test_a_file_adds_to_its_share_of_the_base_picture(name: EnhancementCodec, share: Share) -> None:
+    """Of the coarse part and of the fine one, as docs say them."""
+    coder, grey = RATE_POINTS[name][-1], np.full((256, 256, 3), 51, np.uint8)
+    payload = pack_file(PictureFile(EnhancementHeader(0, 0, 100, share, name), coder.encode(grey)), BASE)
+    shown = mosaic().astype(np.float32)
+    coarse = cv2.GaussianBlur(shown[0], (0, 0), 6)
+    expected = 20 + coarse * share.coarse + (shown[0] - coarse) * share.fine
+    assert np.abs(decode_files([payload], mosaic(), [BASE])[0] - expected).max() <= 2
 
 
 @conventional
@@ -183,7 +209,7 @@ def test_a_file_that_begins_otherwise_is_stored_whole(crops: Image) -> None:
 
 
 def test_heads_of_later_versions_are_named() -> None:
-    payload = pack_file(PictureFile(EnhancementHeader(0, 0, 0, codec="hevc", head=15), b"x"), BASE)
+    payload = pack_file(PictureFile(EnhancementHeader(0, 0, 0, NOTHING, "hevc", 15), b"x"), BASE)
     with pytest.raises(CorruptCode, match="head 15 of hevc: a newer streamproc"):
         decode_files([payload], gradient(), [BASE])
 
@@ -211,7 +237,7 @@ def jpeg_of(picture: Image, mode: str = "RGB", form: str = "JPEG") -> bytes:
     ],
 )
 def test_other_files_are_refused(name: EnhancementCodec, file: bytes) -> None:
-    payload = pack_file(PictureFile(EnhancementHeader(0, -9, 9, codec=name), file), BASE)
+    payload = pack_file(PictureFile(EnhancementHeader(0, -9, 9, NOTHING, name), file), BASE)
     with pytest.raises(CorruptCode, match=f"no {name} picture of 256x256"):
         decode_files([payload], gradient(), [BASE])
 
@@ -251,7 +277,8 @@ def test_files_damaged_under_a_right_checksum_are_refused_or_pictures(n: int, wh
         place = chance.randrange(min(len(data), chance.choice((30, 200, len(data)))))
         data[place] = chance.choice((0, 255, chance.randrange(256)))
     del data[chance.choice((len(data), chance.randrange(len(data)))) :]
-    header = EnhancementHeader(0, header.low, header.high, header.share, header.codec, 0 if whole else header.head)
+    head = 0 if whole else header.head
+    header = EnhancementHeader(0, header.low, header.high, SHARES[header.codec][1], header.codec, head)
     try:
         picture = decode_files([pack_file(PictureFile(header, bytes(data)), BASE)], gradient(), [BASE])
     except CorruptCode:
@@ -266,13 +293,15 @@ def thumbnail(payload: bytes) -> FloatArray:
     return means
 
 
-@pytest.mark.parametrize("n", range(18))
+@pytest.mark.parametrize("n", range(27))
 def test_golden(n: int) -> None:
-    """Of versions 2 and 3: every head, a file stored whole, and a face coded alone."""
+    """Of versions 2 to 4: every head, a file stored whole, and a face coded alone."""
     entry = GOLDEN[n]
     payload = bytes.fromhex(entry["hex"])
     header = read_header(payload)
-    assert [header.codec, header.quality, header.head, header.share] == entry["header"]
+    codec, quality, head, share = entry["header"]
+    assert (header.codec, header.quality, header.head) == (codec, quality, head)
+    assert list(header.share) == (share if isinstance(share, list) else [share, share])
     np.testing.assert_allclose(thumbnail(payload), entry["thumbnail"], atol=1)
 
 

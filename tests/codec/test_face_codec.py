@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipelines.samples import sample
 from streamproc import FaceCodec, FaceFinder
 from streamproc.codec.base_layer import MAX_BYTES
+from streamproc.codec.bitstream import NOTHING
 from streamproc.codec.weights import load_weights, save_weights
 from streamproc.errors import CodecError, CorruptCode, WeightsError
 from streamproc.evaluation.coded_set import base_excess, enhancement_excess
@@ -116,7 +117,7 @@ def test_a_face_far_from_its_base_picture_is_coded_alone(codec: FaceCodec, crops
     flat = np.full((1, 256, 256, 3), 120, np.uint8)
     wrong = np.full_like(flat, 255)
     payload = codec.enhancement.encode(flat, wrong, [codes[0].base], 2)
-    assert codec.enhancement.symbols(payload[0], codes[0].base).header.share == 0
+    assert codec.enhancement.symbols(payload[0], codes[0].base).header.share == NOTHING
     back = codec.enhancement.decode(payload, wrong, [codes[0].base])
     assert np.abs(back.astype(int) - flat).max() <= 2
 
