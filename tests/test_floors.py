@@ -51,7 +51,7 @@ ONLY: dict[str, set[str]] = {
     "faiss": {"streamproc.evaluation", "pipelines"},
     "matplotlib": {"streamproc.evaluation"},
     "bjontegaard": {"streamproc.evaluation"},
-    "pytorch_msssim": {"streamproc.evaluation"},
+    "pytorch_msssim": {"streamproc.codec"},
     "compressai": {"streamproc.codec", "streamproc.training", "streamproc.evaluation"},
 }
 

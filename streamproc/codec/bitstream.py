@@ -70,7 +70,7 @@ SHARES: Final[dict[EnhancementCodec, tuple[Share, ...]]] = {
     "learned": (NOTHING, ALL),
     "jpeg": (NOTHING, Share(0.85, 0.85), Share(1, 0.7), ALL),
     "jpeg2000": (NOTHING, Share(0.7, 0.4), Share(0.85, 0.5), Share(1, 0.7)),
-    "hevc": (NOTHING, Share(0.3, 0.3), Share(0.6, 0.3), Share(0.7, 0.4)),
+    "hevc": (NOTHING, Share(0.3, 0.3), Share(0.5, 0.3), Share(0.6, 0.3)),
 }
 """Those that a codec may take, by their number in the header: what a soft picture gets right a conventional codec finds
 cheaply, what it gets wrong must be coded, and of the fine part more is wrong."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from streamproc.codec.bitstream import (
     COARSE,
@@ -18,6 +19,7 @@ from streamproc.codec.bitstream import (
     unpack_file,
 )
 from streamproc.codec.file_heads import Detached, attached, detached
+from streamproc.codec.ms_ssim import decibels, ms_ssim
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.types import EnhancementCodec, FloatArray, Image
 
@@ -54,9 +56,9 @@ class ConventionalLayer:
     def _best(self, crop: Image, shown: Image, quality: int) -> PictureFile:
         codec = self._coders[quality].codec
         files = [self._coded(crop, shown, quality, share) for share in SHARES[codec]]
-        return max(
-            files, key=lambda file: cv2.PSNR(crop, _picture(file, shown)) - WORTH[codec] * np.log(len(file.data))
-        )
+        lengths = np.array([len(file.data) for file in files])
+        gains = _decibels(crop, np.stack([_picture(file, shown) for file in files]), codec)
+        return files[int(np.argmax(gains - WORTH[codec] * np.log(lengths)))]
 
     def _coded(self, crop: Image, shown: Image, quality: int, share: Share) -> PictureFile:
         coder = self._coders[quality]
@@ -65,6 +67,15 @@ class ConventionalLayer:
         file = coder.encode(np.rint((residual - low) * np.float32(255 / max(high - low, 1))).astype(np.uint8))
         stored = detached(coder.codec, file, coder.own(file))
         return PictureFile(EnhancementHeader(quality, low, high, share, coder.codec, stored.head), stored.data)
+
+
+def _decibels(crop: Image, pictures: Image, codec: EnhancementCodec) -> npt.NDArray[np.float64]:
+    """(N,) how like the crop pictures (N, 256, 256, 3) of it are: PSNR, of HEVC the mean of PSNR and MS-SSIM in dB."""
+    errors = np.array([cv2.PSNR(crop, picture) for picture in pictures])
+    if codec != "hevc":
+        return errors
+    likenesses = [decibels(value) for value in ms_ssim(np.stack([crop] * len(pictures)), pictures)]
+    return (errors + likenesses) / 2
 
 
 def decode_files(payloads: Sequence[bytes], shown: Image, bases: Sequence[bytes]) -> Image:

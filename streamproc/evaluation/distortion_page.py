@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamproc.codec.ms_ssim import decibels
 from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, DeltaRow, DistortionRow, JudgeRow
 from streamproc.evaluation.page import Section, Table, number, percent, write_page
-from streamproc.evaluation.pictures import decibels
 from streamproc.evaluation.plots import Curve, plot
 
 MEASURES = ("psnr", "ms_ssim")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamproc.codec.bitstream import SHARES
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.codec.ms_ssim import decibels, ms_ssim
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.codec.profiles import stated_codec
 from streamproc.evaluation.bjontegaard import RateCurve, rate_delta
@@ -25,7 +26,7 @@ from streamproc.evaluation.picture_methods import (
     PictureMethod,
     PrincipalComponents,
 )
-from streamproc.evaluation.pictures import decibels, ms_ssim, psnr
+from streamproc.evaluation.pictures import psnr
 from streamproc.training.alone import alone_path
 from streamproc.training.data import load_faces
 from streamproc.training.loop import Progress
@@ -133,7 +134,7 @@ class Distortion:
         base = BasePictures(self.codec)
         for name, coders in CONVENTIONAL.items():
             for coder in coders:
-                rule = f"shares {SHARES[coder.codec]}"
+                rule = f"shares {[tuple(share) for share in SHARES[coder.codec]]}"
                 yield self._plan(own, f"{name}{OVER_BASE}", coder.setting, OverBase(coder, base), rule)
         for size in COMPONENT_SIZES:
             name = f"principal components, {size}x{size}"

@@ -5,9 +5,10 @@ import pytest
 from made_lfw import LittleLfw, made_lfw
 
 from streamproc.codec.hevc import decode_hevc, encode_hevc
+from streamproc.codec.ms_ssim import decibels, ms_ssim
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.evaluation.picture_methods import BasePictures, Conventional, Ours, OverBase, PrincipalComponents
-from streamproc.evaluation.pictures import decibels, ms_ssim, psnr
+from streamproc.evaluation.pictures import psnr
 
 
 @pytest.fixture(scope="module")
