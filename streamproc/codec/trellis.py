@@ -111,6 +111,6 @@ EIGHT_STATES: Final = Trellis(
 )
 """Ungerboeck's trellis of eight states, of older weights; with this unit a latent takes about the bits that rounding
 to 1 takes."""
-SIXTY_FOUR_STATES: Final = _systematic((0o103, 0o024), unit=0.6, price=0.05)
+SIXTY_FOUR_STATES: Final = _systematic((0o103, 0o024), unit=0.6, price=0.055)
 """Ungerboeck's trellis of 64 states: 5 % less squared error than with eight, in the same bits (docs/training.md)."""
 BY_STATES: Final = {len(trellis.quantisers): trellis for trellis in (ROUNDING, EIGHT_STATES, SIXTY_FOUR_STATES)}

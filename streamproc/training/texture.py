@@ -28,7 +28,7 @@ from streamproc.training.losses import satd, shrink
 from streamproc.training.varied import varied
 
 PART = "texture"
-BITS = 200.0
+BITS = 211.0
 """Bits of appearance asked for, by the noisy estimate that training sees; the trellis takes some 5 % less."""
 FORGET = 0.15
 """Share of the identity's numbers that a step leaves out: each training face has an identity of its own, by which
