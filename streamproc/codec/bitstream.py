@@ -44,7 +44,6 @@ from streamproc.errors import CodecError, CorruptCode
 from streamproc.types import EnhancementCodec
 
 SYMBOLS_VERSION: Final = 1
-SECOND_VERSION: Final = 2
 THIRD_VERSION: Final = 3
 FILE_VERSION: Final = 4
 CODECS: Final[tuple[EnhancementCodec, ...]] = ("learned", "jpeg", "jpeg2000", "hevc")

@@ -55,14 +55,15 @@ class ConventionalLayer:
 
     def _best(self, crop: Image, shown: Image, quality: int) -> PictureFile:
         codec = self._coders[quality].codec
-        files = [self._coded(crop, shown, quality, share) for share in SHARES[codec]]
+        taken = {share: _taken(shown, share) for share in SHARES[codec]}
+        files = [self._coded(crop, under, quality, share) for share, under in taken.items()]
         lengths = np.array([len(file.data) for file in files])
-        gains = _decibels(crop, np.stack([_picture(file, shown) for file in files]), codec)
+        gains = _decibels(crop, np.stack([_picture(file, taken[file.header.share]) for file in files]), codec)
         return files[int(np.argmax(gains - WORTH[codec] * np.log(lengths)))]
 
-    def _coded(self, crop: Image, shown: Image, quality: int, share: Share) -> PictureFile:
+    def _coded(self, crop: Image, under: FloatArray, quality: int, share: Share) -> PictureFile:
         coder = self._coders[quality]
-        residual = crop - _taken(shown, share)
+        residual = crop - under
         low, high = int(np.floor(residual.min())), int(np.ceil(residual.max()))
         file = coder.encode(np.rint((residual - low) * np.float32(255 / max(high - low, 1))).astype(np.uint8))
         stored = detached(coder.codec, file, coder.own(file))
@@ -83,7 +84,8 @@ def decode_files(payloads: Sequence[bytes], shown: Image, bases: Sequence[bytes]
     CorruptCode."""
     pictures = np.empty_like(shown)
     for n, (payload, base) in enumerate(zip(payloads, bases, strict=True)):
-        pictures[n] = _picture(unpack_file(payload, base), shown[n])
+        file = unpack_file(payload, base)
+        pictures[n] = _picture(file, _taken(shown[n], file.header.share))
     return pictures
 
 
@@ -92,11 +94,11 @@ def whole_file(file: PictureFile) -> bytes:
     return attached(file.header.codec, Detached(file.header.head, file.data))
 
 
-def _picture(file: PictureFile, shown: Image) -> Image:
+def _picture(file: PictureFile, under: FloatArray) -> Image:
     header = file.header
     scaled = RATE_POINTS[header.codec][0].decode(whole_file(file))
     residual = scaled * np.float32((header.high - header.low) / 255) + header.low
-    picture: Image = np.rint(_taken(shown, header.share) + residual).clip(0, 255).astype(np.uint8)
+    picture: Image = np.rint(under + residual).clip(0, 255).astype(np.uint8)
     return picture
 
 
