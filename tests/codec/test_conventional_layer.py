@@ -101,7 +101,9 @@ def test_round_trip_at_each_rate_point(
             assert (header.codec, header.quality) == (name, point)
             assert header.head > 0, "the library begins its files otherwise: add its heads to file_heads.json"
         pictures = codec.reconstruct(bases, payloads)
-        assert (psnr(crops, pictures) > psnr(crops, shown) + 1.5).all()
+        # JPEG at its lowest gains 1.7 dB on a face whose base picture is good.
+        gain = 1.5 if (name, point) == ("jpeg", 0) else 2
+        assert (psnr(crops, pictures) > psnr(crops, shown) + gain).all()
         sizes.append(np.mean([len(payload) for payload in payloads]))
         quality.append(psnr(crops, pictures).mean())
     assert sizes == sorted(sizes)
