@@ -46,7 +46,11 @@ def train(
     ] = False,
     further: Annotated[
         bool,
-        typer.Option("--further", help="Of texture: begin at the shipped weights. Of export: keep their enhancement."),
+        typer.Option(
+            "--further",
+            help="Go on from the shipped weights: texture begins at theirs; identity and enhancement are theirs "
+            "where WORK has no run of them.",
+        ),
     ] = False,
     profile: Annotated[str, typer.Option(help="Whose parts: default, paper (in WORK/paper; it alone has a trunk).")] = (
         "default"
@@ -62,8 +66,10 @@ def train(
     """
     if alone and part != "residual":
         raise typer.BadParameter("only the residual net is trained alone.", param_hint="--alone")
-    if further and (part not in ("texture", "export") or profile != "default"):
-        raise typer.BadParameter("only the default profile's texture goes further.", param_hint="--further")
+    if further and (part not in ("texture", "residual", "export") or profile != "default"):
+        raise typer.BadParameter(
+            "only the default profile's texture, residual and export go further.", param_hint="--further"
+        )
     with work():
         from streamproc.codec.shape import SHAPES
         from streamproc.training import commands

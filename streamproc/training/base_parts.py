@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from streamproc.codec.shape import PICTURE_SIDE, SHAPES, CodecShape
 from streamproc.codec.trellis import ROUNDING, SIXTY_FOUR_STATES, Trellis
+from streamproc.codec.weights import CodecWeights
 from streamproc.training.data import TrainingFaces
 from streamproc.training.feature import trained_identity
 from streamproc.training.laplacian import trained_laplacian
+from streamproc.training.levels import expected
 from streamproc.training.losses import shrink
 from streamproc.training.structured import trained_structured
 from streamproc.training.texture import trained_base
@@ -35,8 +39,8 @@ class TrainedBase(Protocol):
         """(N, 3, 256, 256) in 0..1 of the quantised latents (N, D)."""
         ...
 
-    def likelihood(self, values: Tensor) -> Tensor:
-        """(N, D) probabilities of the unit bins around values (N, D), by the learned entropy model."""
+    def expected(self) -> npt.NDArray[np.float64]:
+        """(D * turns, 41) probabilities of the levels, by the learned entropy model."""
         ...
 
     def nets(self) -> dict[str, nn.Module]:
@@ -49,8 +53,8 @@ class SplitBase:
 
     shape, trellis = SHAPES["default"], SIXTY_FOUR_STATES
 
-    def __init__(self, work: Path) -> None:
-        self._identity, self._base = trained_identity(work), trained_base(work)
+    def __init__(self, work: Path, kept: CodecWeights | None) -> None:
+        self._identity, self._base = trained_identity(work, kept), trained_base(work)
 
     def features(self, data: TrainingFaces) -> Tensor:
         """Those of the pretrained trunk."""
@@ -67,10 +71,10 @@ class SplitBase:
         identity = self._identity.coder.synthesise(latents[:, :count])
         return self._base.picture(identity, latents[:, count:])
 
-    def likelihood(self, values: Tensor) -> Tensor:
+    def expected(self) -> npt.NDArray[np.float64]:
         """Of the two entropy models."""
-        count = self._identity.coder.linear_in.out_features
-        return torch.cat([self._identity.likelihood(values[:, :count]), self._base.prior(values[:, count:])], dim=1)
+        appearance = expected(self._base.prior, self.shape.appearance_latents, self.trellis)
+        return np.concatenate([self._identity.expected(), appearance])
 
     def nets(self) -> dict[str, nn.Module]:
         """Three nets."""
@@ -99,16 +103,16 @@ class FeatureBase:
         """The texture net's."""
         return torch.clamp(self._texture(self._coded.coder.synthesise(latents))[-1], 0, 1)
 
-    def likelihood(self, values: Tensor) -> Tensor:
+    def expected(self) -> npt.NDArray[np.float64]:
         """Of the entropy model."""
-        likely: Tensor = self._coded.prior(values)
-        return likely
+        return expected(self._coded.prior, self.shape.base_latents, self.trellis)
 
     def nets(self) -> dict[str, nn.Module]:
         """Three nets."""
         return {"identity": self._coded.coder, "texture": self._texture, "trunk": trained_trunk(self._work).top}
 
 
-def trained_parts(work: Path, profile: str) -> TrainedBase:
-    """The base layer of a profile, from its runs in `work`; raises WeightsError where one is missing."""
-    return SplitBase(work) if profile == "default" else FeatureBase(work)
+def trained_parts(work: Path, profile: str, kept: CodecWeights | None = None) -> TrainedBase:
+    """The base layer of a profile, from its runs in `work`; the default's identity coder that of `kept` without a run.
+    Raises WeightsError where one is missing."""
+    return SplitBase(work, kept) if profile == "default" else FeatureBase(work)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from streamproc.codec.trunk import load_trunk
-from streamproc.codec.weights import load_weights
+from streamproc.codec.weights import CodecWeights, load_weights
 from streamproc.faces.finder import FaceFinder
 from streamproc.training import (
     calibration,
@@ -37,9 +37,9 @@ MIN_FACE = 60
 class TrainOptions:
     """What a training command is given: `data` the folder of training pictures, `work` the folder of everything made
     on the way, `steps` another length than the plan's (None: the plan's), `alone` the residual
-    net without a base layer, `further` the texture nets from the shipped
-    weights on, and at export their enhancement layer as it was, `profile` whose parts are trained, `texture_weight` W
-    of Eq. 1."""
+    net without a base layer, `further` from the shipped weights on (texture begins at theirs; identity coder and
+    enhancement layer are theirs where they have no run), `profile` whose parts are trained, `texture_weight` W of
+    Eq. 1."""
 
     data: Path
     work: Path
@@ -61,6 +61,11 @@ class TrainOptions:
     def faces(self) -> Path:
         """Where the prepared faces lie."""
         return self.work / "faces"
+
+    @property
+    def kept(self) -> CodecWeights | None:
+        """The shipped weights, where they are what this run goes on from."""
+        return load_weights(self.profile) if self.further else None
 
     def plan(self, default: Plan) -> Plan:
         """The default plan with this run's seed and length."""
@@ -93,15 +98,14 @@ def train_texture(options: TrainOptions, progress: Progress) -> TrainResult:
     """Trains the texture net, and the appearance net where there is one."""
     if options.profile != "default":
         return laplacian.train(options.faces, options.parts, options.plan(LAPLACIAN), progress, options.device)
-    start = load_weights(options.profile) if options.further else None
-    return texture.train(options.faces, options.parts, options.plan(TEXTURE), progress, options.device, start)
+    return texture.train(options.faces, options.parts, options.plan(TEXTURE), progress, options.device, options.kept)
 
 
 def train_residual(options: TrainOptions, progress: Progress) -> TrainResult:
     """Trains the enhancement layer, or its net alone, which is exported at once: nothing else needs it."""
     plan = options.plan(RESIDUAL)
     result = residual.train(
-        options.faces, options.parts, plan, progress, options.device, options.alone, options.profile
+        options.faces, options.parts, plan, progress, options.device, options.alone, options.profile, options.kept
     )
     return replace(result, checkpoint=str(export.export_alone(options.work))) if options.alone else result
 
@@ -118,7 +122,7 @@ def train_smear(options: TrainOptions, progress: Progress) -> TrainResult:
 
 def train_export(options: TrainOptions, progress: Progress) -> TrainResult:
     """Writes the weights file."""
-    return export.export(options.faces, options.parts, options.profile, options.further)
+    return export.export(options.faces, options.parts, options.profile, options.kept)
 
 
 def train_calibration(options: TrainOptions, progress: Progress) -> TrainResult:

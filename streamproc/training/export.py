@@ -23,13 +23,14 @@ from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.shape import LATENT_LIMIT, SHAPES, CodecShape
 from streamproc.codec.trellis import Trellis
 from streamproc.codec.trunk import trunk_path
-from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, tensors_hash, unscaled
+from streamproc.codec.weights import SCALE, CodecWeights, save_weights, scaled, tensors_hash, unscaled
 from streamproc.training.alone import ALONE, alone_path
 from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.calibration import accepted_share, pair_similarities
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
-from streamproc.training.levels import LEVELS, bin_likelihood, expected
-from streamproc.training.loop import TrainResult
+from streamproc.training.levels import LEVELS, bin_likelihood
+from streamproc.training.loop import TrainResult, checkpoint_path
+from streamproc.training.residual import PART as RESIDUAL
 from streamproc.training.residual import Hyperprior, trained_residual
 from streamproc.training.texture import usable
 from streamproc.types import Array
@@ -49,14 +50,14 @@ LARGE_FROM = 4096
 """Weight matrices with more entries than this are stored in fewer bits."""
 
 
-def export(faces: Path, work: Path, profile: str = "default", further: bool = False) -> TrainResult:
+def export(faces: Path, work: Path, profile: str = "default", kept: CodecWeights | None = None) -> TrainResult:
     """Writes the weights file of the profile from the finished runs in `work`, and measures it on held-out faces.
-    `further`: the enhancement layer stays that of the weights file which is there."""
+    Identity coder and enhancement layer are those of `kept` where they have no run."""
     started = time.monotonic()
-    base = trained_parts(work, profile)
-    if further:
+    base = trained_parts(work, profile, kept)
+    if kept is not None and not checkpoint_path(work, RESIDUAL).exists():
         # Of its tensors all that the base layer has are replaced.
-        tensors = {name: torch.tensor(array) for name, array in load_weights(profile).tensors.items()}
+        tensors = {name: torch.tensor(array) for name, array in kept.tensors.items()}
     else:
         tensors = residual_tensors(trained_residual(work, profile=profile))
     data = load_faces(faces)
@@ -67,8 +68,7 @@ def export(faces: Path, work: Path, profile: str = "default", further: bool = Fa
         tensors |= named(prefix, net, STORED.get(prefix))
         if STORED.get(prefix) is _as_bytes:
             _take_bytes(net)
-    likely = expected(base.likelihood, base.shape.base_latents, base.trellis)
-    tables = level_tables(likely, _latents(base, data, features, rows), base.trellis)
+    tables = level_tables(base.expected(), _latents(base, data, features, rows), base.trellis)
     tensors |= table_tensors(BASE_TABLES, tables) | {STATES: torch.tensor([len(base.trellis.quantisers)])}
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{profile}.safetensors"

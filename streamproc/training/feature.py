@@ -5,19 +5,24 @@ rate itself.
 """
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from compressai.entropy_models import EntropyBottleneck
 from compressai.layers import GDN
 from torch import Tensor, nn
 
+from streamproc.codec.base_code import BaseCode
+from streamproc.codec.code_tables import TOTAL
 from streamproc.codec.networks import FeatureCoder
 from streamproc.codec.shape import CodecShape
 from streamproc.codec.trellis import SIXTY_FOUR_STATES, Trellis
+from streamproc.codec.weights import CodecWeights
 from streamproc.training.data import load_faces
-from streamproc.training.levels import bin_likelihood, expected_costs, quantised
-from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
+from streamproc.training.levels import bin_likelihood, expected, quantised
+from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit, load_trained
 from streamproc.types import FloatArray
 
 PART = "feature"
@@ -25,6 +30,17 @@ BIT_PRICE = 1.5e-3
 """Squared distance of unit features that one bit must save."""
 START_STEP = 0.06
 """Quantiser step of the Karhunen-Loeve start, in units of the feature."""
+
+
+class IdentityCoder(Protocol):
+    """A trained feature coder with the quantiser of its latents."""
+
+    coder: FeatureCoder
+    trellis: Trellis
+
+    def expected(self) -> npt.NDArray[np.float64]:
+        """(latents * turns, 41) probabilities of the levels."""
+        ...
 
 
 class CodedVector(nn.Module):
@@ -42,17 +58,31 @@ class CodedVector(nn.Module):
         noisy, likelihood = self.prior(latent[:, :, None, None])
         return self.coder.synthesise(noisy[:, :, 0, 0]), -likelihood.log2().sum(dim=(1, 2, 3))
 
-    @torch.no_grad()
-    def decoded(self, feature: Tensor) -> Tensor:
-        """(N, feature) as the decoder will see it."""
-        latents = self.coder.analyse(feature)
-        costs = expected_costs(self.likelihood, latents.shape[1], self.trellis)
-        return self.coder.synthesise(quantised(latents, self.trellis, costs))
+    def expected(self) -> npt.NDArray[np.float64]:
+        """(latents * turns, 41) probabilities of the levels, by the entropy model."""
+        return expected(lambda values: bin_likelihood(self.prior, values), self.prior.channels, self.trellis)
 
-    @torch.no_grad()
-    def likelihood(self, values: Tensor) -> Tensor:
-        """(N, latents) probabilities of the unit bins around (N, latents) values, by the entropy model."""
-        return bin_likelihood(self.prior, values)
+
+class KeptIdentity:
+    """The identity coder of a weights file, its code tables for an entropy model."""
+
+    def __init__(self, weights: CodecWeights) -> None:
+        """Raises WeightsError."""
+        self._code, latents = BaseCode.of(weights), weights.shape.identity_latents
+        self.trellis = self._code.trellis
+        self._rows = latents * self.trellis.turns
+        self.coder = weights.fill(FeatureCoder(weights.shape.identity, latents), "identity")
+
+    def expected(self) -> npt.NDArray[np.float64]:
+        """(latents * turns, 41) probabilities of the levels, as the tables have them."""
+        return np.diff(self._code.tables.cdf[: self._rows], axis=1) / TOTAL
+
+
+@torch.no_grad()
+def decoded_features(identity: IdentityCoder, features: Tensor) -> Tensor:
+    """(N, feature) features (N, feature) as the decoder will see them."""
+    latents = identity.coder.analyse(features)
+    return identity.coder.synthesise(quantised(latents, identity.trellis, -np.log2(identity.expected())))
 
 
 def identity_net(shape: CodecShape) -> CodedVector:
@@ -95,8 +125,10 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
     return fit(PART, net, losses, work, plan, progress)
 
 
-def trained_identity(work: Path) -> CodedVector:
-    """The identity coder of a finished run."""
+def trained_identity(work: Path, kept: CodecWeights | None = None) -> IdentityCoder:
+    """The identity coder of a finished run; where there is none, that of `kept`. Raises WeightsError without either."""
+    if kept is not None and not checkpoint_path(work, PART).exists():
+        return KeptIdentity(kept)
     net = identity_net(CodecShape())
     load_trained(net, work, PART)
     return net

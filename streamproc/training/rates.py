@@ -17,8 +17,7 @@ from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
 from streamproc.training.data import load_faces
 from streamproc.training.export import as_halves, level_tables, named, table_tensors
-from streamproc.training.feature import CodedVector, start_at_klt
-from streamproc.training.levels import expected
+from streamproc.training.feature import CodedVector, decoded_features, start_at_klt
 from streamproc.training.loop import Plan, Progress, TrainResult, fit
 
 PART = "rates"
@@ -46,7 +45,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         coder = rate_net(Gdn)
         coder.load_state_dict({name.removeprefix(f"{net_prefix(rate)}."): t.float() for name, t in stored.items()})
         with torch.no_grad():
-            tables = level_tables(expected(net.likelihood, LATENTS, net.trellis), coder.analyse(features), net.trellis)
+            tables = level_tables(net.expected(), coder.analyse(features), net.trellis)
         tensors |= table_tensors(tables_prefix(rate), tables)
         metrics |= _measure(net, torch.from_numpy(data.features[held]), rate)
     target = rates_path()
@@ -81,5 +80,5 @@ def _measure(net: CodedVector, features: Tensor, rate: int) -> dict[str, float]:
     """Estimated bits and squared distance on held-out faces."""
     _, likelihood = net.prior(net.coder.analyse(features).round()[:, :, None, None])
     bits = -likelihood.log2().sum(dim=(1, 2, 3)).mean()
-    distance = (net.decoded(features) - features).square().sum(dim=1).mean()
+    distance = (decoded_features(net, features) - features).square().sum(dim=1).mean()
     return {f"bits_{rate}": float(bits), f"distance_{rate}": float(distance)}

@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from streamproc.codec.integer_context import first_half
 from streamproc.codec.networks import ResidualNet
 from streamproc.codec.shape import HYPER_STRIDE, SHAPES, CodecShape
+from streamproc.codec.weights import CodecWeights
 from streamproc.training.alone import ALONE
 from streamproc.training.base_parts import TrainedBase, trained_parts
 from streamproc.training.data import load_faces
-from streamproc.training.levels import expected_costs, multiples
+from streamproc.training.levels import multiples
 from streamproc.training.loop import Plan, Progress, TrainResult, checkpoint_path, fit, load_trained
 from streamproc.training.losses import satd
 from streamproc.training.texture import usable
@@ -145,7 +146,7 @@ def coded_faces(crops: Tensor, features: Tensor, base: TrainedBase, progress: Pr
     """Crops (N, 3, 256, 256) uint8 with what their base layers say and show."""
     shown = torch.empty_like(crops)
     symbols: list[Tensor] = []
-    costs = expected_costs(base.likelihood, base.shape.base_latents, base.trellis)
+    costs = -np.log2(base.expected())
     for i in range(0, len(crops), 32):
         said = multiples(base.latents(crops[i : i + 32], features[i : i + 32]), base.trellis, costs)
         shown[i : i + 32] = (base.picture(said * base.trellis.unit) * 255).round().to(torch.uint8)
@@ -169,14 +170,15 @@ def train(
     device: str = "cpu",
     alone: bool = False,
     profile: str = "default",
+    kept: CodecWeights | None = None,
 ) -> TrainResult:
-    """Trains the residual net on 128x128 patches of what the trained base layer of a profile leaves over; `alone`: of
-    the faces themselves, for comparison."""
+    """Trains the residual net on 128x128 patches of what the trained base layer of a profile (its identity coder
+    that of `kept` where it has no run) leaves over; `alone`: of the faces themselves, for comparison."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
     rows = usable(data)[:MAX_FACES]
     crops = seen_crops(data.crops[rows.numpy()], plan.seed)
-    base = None if alone else trained_parts(work, profile)
+    base = None if alone else trained_parts(work, profile, kept)
     features = base.features(data)[rows] if base else torch.empty(0)
     del data  # 4 GB that nothing needs any more
     coded = coded_faces(crops, features, base, progress) if base else uncoded_faces(crops)

@@ -21,7 +21,7 @@ from streamproc.codec.shape import PICTURE_SIDE, CodecShape
 from streamproc.codec.trellis import SIXTY_FOUR_STATES
 from streamproc.codec.weights import CodecWeights
 from streamproc.training.data import TrainingFaces, load_faces
-from streamproc.training.feature import trained_identity
+from streamproc.training.feature import decoded_features, trained_identity
 from streamproc.training.levels import expected_costs, quantised
 from streamproc.training.loop import Plan, Progress, TrainResult, fit, load_trained
 from streamproc.training.losses import satd, shrink
@@ -168,21 +168,21 @@ def _mirrored(pictures: Tensor) -> Tensor:
 
 
 def train(
-    faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", start: CodecWeights | None = None
+    faces: Path, work: Path, plan: Plan, progress: Progress, device: str = "cpu", kept: CodecWeights | None = None
 ) -> TrainResult:
-    """Trains the base layer's texture path on the crops that `prepare` left in `faces`, from `start` where given."""
+    """Trains the base layer's texture path on the crops that `prepare` left in `faces`; where `kept` is given from its
+    nets on, and with its identity coder where that has no run."""
     torch.manual_seed(plan.seed)
     data = load_faces(faces)
-    identity_coder = trained_identity(work)
-    identities = identity_coder.decoded(torch.from_numpy(data.features)).to(device)
+    identities = decoded_features(trained_identity(work, kept), torch.from_numpy(data.features)).to(device)
     crops, rows = torch.from_numpy(data.crops), usable(data)
     middle = torch.cat([_middle(crops[i : i + 512]) for i in range(0, len(crops), 512)])
     net = BaseNet(CodecShape())
     small = torch.cat([shrink(as_floats(middle[part]), PICTURE_SIDE) for part in torch.split(rows, 512)])
-    if start is None:
+    if kept is None:
         net.start_at_klt(small)
     else:
-        net.start_at(start, small)
+        net.start_at(kept, small)
         plan = replace(plan, rate=plan.rate * FURTHER_SHARE)
     del small
     seen = _balanced(rows, data)

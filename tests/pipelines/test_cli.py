@@ -81,7 +81,7 @@ def test_help_answers_at_once_and_lists_all() -> None:
         (["evaluate", "rate-accuracy", "--data", "nowhere"], 1, "pairs.txt"),
         (["evaluate", "bias", "--data", "nowhere"], 1, "age_sex_group_date"),
         (["train", "feature", "--data", "x", "--alone"], 2, "--alone"),
-        (["train", "residual", "--data", "x", "--further"], 2, "--further"),
+        (["train", "feature", "--data", "x", "--further"], 2, "--further"),
         (["bench", "codec", "--threads", "0"], 2, "--threads"),
         (["fly"], 2, "fly"),
     ],
