@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from streamproc.codec.feature_pictures import LaplacianNet
 from streamproc.codec.networks import AppearanceNet, FeatureCoder, ResidualNet, TextureNet
+from streamproc.codec.refinement import refined
 from streamproc.codec.shape import PICTURE_SIDE
 from streamproc.codec.weights import CodecWeights
 
@@ -15,14 +16,18 @@ class BaseAnalysis(nn.Module):
 
     def __init__(self, weights: CodecWeights) -> None:
         super().__init__()
+        shape = weights.shape
         self.identity = _identity_coder(weights)
-        self.appearance = weights.fill(AppearanceNet(weights.shape.appearance_latents), "appearance")
+        self.appearance = weights.fill(AppearanceNet(shape.appearance_latents), "appearance")
+        self.texture = weights.fill(TextureNet(shape.identity, shape.appearance_latents), "texture")
 
     def forward(self, crops: Tensor, features: Tensor) -> Tensor:
         """The latents."""
         pictures = _channels_first(crops) / 255
         small = F.avg_pool2d(pictures, pictures.shape[-1] // PICTURE_SIDE)
-        return torch.cat([self.identity.analyse(features), self.appearance(small)], dim=1)
+        identity = self.identity.analyse(features)
+        appearance = refined(self.texture, self.identity.synthesise(identity), self.appearance(small), small)
+        return torch.cat([identity, appearance], dim=1)
 
 
 class IdentityAnalysis(nn.Module):

@@ -113,18 +113,28 @@ class TextureNet(nn.Module):
 
     def forward(self, identity: Tensor, latents: Tensor, levels: int = 3) -> list[Tensor]:
         """The first `levels` of the pictures (N, 3, S, S) in about 0..1, S = 64, 128, 256."""
-        coarse = self.linear(latents).reshape(-1, 3, PICTURE_SIDE, PICTURE_SIDE)
-        guide = coarse * 2 - 1
-        x = self.blocks[1](self.blocks[0](torch.cat([identity * 8, latents / 2], dim=1)[:, :, None, None]))
-        x = self.blocks[2](x + self.guides[0](F.avg_pool2d(guide, 8)))
-        x = x + self.guides[1](F.avg_pool2d(guide, 4))
-        x = self.blocks[3](x + self.refine(x)) + self.guides[2](F.pixel_unshuffle(guide, 2))
-        pictures = [coarse + F.pixel_shuffle(self.to_rgb[0](F.relu(x)), 2)]
+        coarsest, (*_, x) = self.coarsest(identity, latents)
+        pictures = [coarsest]
         for level in range(1, levels):
             x = self.blocks[3 + level](x)
             below = F.interpolate(pictures[-1], scale_factor=2, mode="bilinear", align_corners=False)
             pictures.append(below + F.pixel_shuffle(self.to_rgb[level](x), 2))
         return pictures
+
+    def coarsest(self, identity: Tensor, latents: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The picture (N, 3, 64, 64), and what it came through wherever there is a ReLU: the first three blocks, the
+        refinement's inside, the fourth block, and that with its guide."""
+        coarse = self.linear(latents).reshape(-1, 3, PICTURE_SIDE, PICTURE_SIDE)
+        guide = coarse * 2 - 1
+        first = self.blocks[0](torch.cat([identity * 8, latents / 2], dim=1)[:, :, None, None])
+        second = self.blocks[1](first)
+        third = self.blocks[2](second + self.guides[0](F.avg_pool2d(guide, 8)))
+        x = third + self.guides[1](F.avg_pool2d(guide, 4))
+        hidden = self.refine[1](self.refine[0](x))
+        fourth = self.blocks[3](x + self.refine[2](hidden))
+        last = fourth + self.guides[2](F.pixel_unshuffle(guide, 2))
+        picture = coarse + F.pixel_shuffle(self.to_rgb[0](F.relu(last)), 2)
+        return picture, (first, second, third, hidden, fourth, last)
 
 
 def silence(layer: nn.Module) -> None:

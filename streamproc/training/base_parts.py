@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from streamproc.codec.refinement import refined
 from streamproc.codec.shape import PICTURE_SIDE, SHAPES, CodecShape
 from streamproc.codec.trellis import ROUNDING, SIXTY_FOUR_STATES, Trellis
 from streamproc.codec.weights import CodecWeights
@@ -63,7 +64,9 @@ class SplitBase:
     def latents(self, crops: Tensor, features: Tensor) -> Tensor:
         """Identity's, then appearance's."""
         small = shrink(crops.float() / 255, PICTURE_SIDE)
-        return torch.cat([self._identity.coder.analyse(features), self._base.appearance(small)], dim=1)
+        identity, base = self._identity.coder.analyse(features), self._base
+        feature = self._identity.coder.synthesise(identity)
+        return torch.cat([identity, refined(base.texture, feature, base.appearance(small), small)], dim=1)
 
     def picture(self, latents: Tensor) -> Tensor:
         """The texture net's."""

@@ -22,7 +22,7 @@ def test_the_kept_coder_decodes_what_the_codec_does(tmp_path: Path) -> None:
     coded = base.features(base.encode(crops, raw))
     cosines = (shown * coded).sum(axis=1) / np.linalg.norm(shown, axis=1) / np.linalg.norm(coded, axis=1)
     # Every trellis begins in one state, and the codec runs on from identity into appearance: near, not the same.
-    assert cosines.min() > 0.99
+    assert cosines.min() > 0.95
     assert (1 - cosines < 1e-5).mean() > 0.5
 
 
