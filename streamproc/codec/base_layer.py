@@ -16,7 +16,7 @@ MAX_BYTES = 48
 for theirs; of appearance alone where there is one."""
 DEARER = 0.05 * 1.4 ** np.arange(40)
 """Prices that are tried then, squared error of a latent that a bit must save."""
-REFINED_PRICE = 1.14
+REFINED_PRICE = 1.16
 """What a bit of appearance must save of error, relative to one of identity: refined latents would else take three bits
 more."""
 BATCH = 32
