@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from streamproc.codec.feature_pictures import LaplacianNet
 from streamproc.codec.networks import AppearanceNet, FeatureCoder, ResidualNet, TextureNet
-from streamproc.codec.refinement import refined
+from streamproc.codec.refinement import base_latents
 from streamproc.codec.shape import PICTURE_SIDE
 from streamproc.codec.weights import CodecWeights
 
@@ -25,9 +25,7 @@ class BaseAnalysis(nn.Module):
         """The latents."""
         pictures = _channels_first(crops) / 255
         small = F.avg_pool2d(pictures, pictures.shape[-1] // PICTURE_SIDE)
-        identity = self.identity.analyse(features)
-        appearance = refined(self.texture, self.identity.synthesise(identity), self.appearance(small), small)
-        return torch.cat([identity, appearance], dim=1)
+        return base_latents(self.identity, self.appearance, self.texture, features, small)
 
 
 class IdentityAnalysis(nn.Module):

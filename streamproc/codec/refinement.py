@@ -9,11 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from streamproc.codec.networks import TextureNet
+from streamproc.codec.networks import AppearanceNet, FeatureCoder, TextureNet
 from streamproc.codec.shape import LATENT_LIMIT
 
 STEP = 0.15
 """How far the step goes, in slopes: a third of the way to the least error, were the latents independent."""
+
+
+def base_latents(
+    coder: FeatureCoder, appearance: AppearanceNet, texture: TextureNet, features: Tensor, small: Tensor
+) -> Tensor:
+    """(N, D) latents of base layers, not rounded, identity's first, of raw features (N, 128) and crops (N, 3, 64, 64)
+    in 0..1."""
+    identity = coder.analyse(features)
+    return torch.cat([identity, refined(texture, coder.synthesise(identity), appearance(small), small)], dim=1)
 
 
 def refined(net: TextureNet, identity: Tensor, latents: Tensor, wanted: Tensor) -> Tensor:

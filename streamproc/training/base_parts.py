@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from streamproc.codec.refinement import refined
+from streamproc.codec.refinement import base_latents
 from streamproc.codec.shape import PICTURE_SIDE, SHAPES, CodecShape
 from streamproc.codec.trellis import ROUNDING, SIXTY_FOUR_STATES, Trellis
 from streamproc.codec.weights import CodecWeights
@@ -64,9 +64,7 @@ class SplitBase:
     def latents(self, crops: Tensor, features: Tensor) -> Tensor:
         """Identity's, then appearance's."""
         small = shrink(crops.float() / 255, PICTURE_SIDE)
-        identity, base = self._identity.coder.analyse(features), self._base
-        feature = self._identity.coder.synthesise(identity)
-        return torch.cat([identity, refined(base.texture, feature, base.appearance(small), small)], dim=1)
+        return base_latents(self._identity.coder, self._base.appearance, self._base.texture, features, small)
 
     def picture(self, latents: Tensor) -> Tensor:
         """The texture net's."""

@@ -15,9 +15,9 @@ from streamproc.training.feature import KeptIdentity, decoded_features, trained_
 def test_the_kept_coder_decodes_what_the_codec_does(tmp_path: Path) -> None:
     kept = trained_identity(tmp_path, load_weights("default"))
     assert isinstance(kept, KeptIdentity)
-    raw = FaceCodec.load("default").base.drawn_features(12)
-    crops = np.full((12, 256, 256, 3), 128, np.uint8)
     base = FaceCodec.load("default").base
+    raw = base.drawn_features(12)
+    crops = np.full((12, 256, 256, 3), 128, np.uint8)
     shown = decoded_features(kept, torch.from_numpy(raw)).numpy()
     coded = base.features(base.encode(crops, raw))
     cosines = (shown * coded).sum(axis=1) / np.linalg.norm(shown, axis=1) / np.linalg.norm(coded, axis=1)
