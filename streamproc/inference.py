@@ -63,13 +63,20 @@ def pick_device(name: str) -> str:
 
 
 def load_net(
-    key: str, build: "Callable[[], nn.Module]", inputs: Sequence[NetInput], device: str, at_once: int = 4
+    key: str,
+    build: "Callable[[], nn.Module]",
+    inputs: Sequence[NetInput],
+    device: str,
+    at_once: int = 4,
+    bfloat16: bool = False,
 ) -> Net:
     """The net of the module that `build` makes, on `device` ("cpu", "cuda").
 
     `key` names what the net is made from (a file name without a suffix, with a hash of the weights): under it the
     converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are passed on. A CPU
-    takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no quicker.
+    takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no quicker. One that
+    multiplies `bfloat16` in hardware may do so for nets whose outputs are quantised next: twice as quick, and the
+    rounding is far below a quantiser's step (docs/decisions.md); all other nets give float32's results.
     """
     if device != "cpu":
         return _TorchNet(build(), device)
@@ -81,7 +88,7 @@ def load_net(
         if kept is not None:
             description, weights = kept
             shared = openvino.Tensor(weights, shared_memory=True)
-            return _CpuNet(openvino, openvino.Core().read_model(description, shared), at_once, weights)
+            return _CpuNet(openvino, openvino.Core().read_model(description, shared), at_once, bfloat16, weights)
     model = _convert(openvino, build(), inputs)
     # A disk that is full is a RuntimeError of OpenVINO's.
     with suppress(OSError, RuntimeError):
@@ -89,7 +96,7 @@ def load_net(
         # Read back even now, so that this process rounds as all later ones do; that fails where the weights were cut.
         model = openvino.Core().read_model(*written)
         _keep(path, *written)
-    return _CpuNet(openvino, model, at_once)
+    return _CpuNet(openvino, model, at_once, bfloat16)
 
 
 def kept_path(key: str) -> Path:
@@ -101,16 +108,22 @@ def kept_path(key: str) -> Path:
 class _CpuNet:
     """A net compiled by OpenVINO."""
 
-    def __init__(self, openvino: ModuleType, model: Any, at_once: int, weights: Array | None = None) -> None:
+    def __init__(
+        self, openvino: ModuleType, model: Any, at_once: int, bfloat16: bool, weights: Array | None = None
+    ) -> None:
         """`weights`: memory that the model may point into."""
         self._at_once, self._weights = at_once, weights
-        # bfloat16, which it would choose where the CPU has it, changes codes; a pinned thread shares its core with that
-        # of another process.
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+        core = openvino.Core()
+        hints: dict[str, str | bool | int] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 and _multiplies_bfloat16(core) else "f32",
+            # A pinned thread shares its core with that of another process.
+            "ENABLE_CPU_PINNING": False,
+        }
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads.isdecimal() and int(threads):
             hints["INFERENCE_NUM_THREADS"] = int(threads)
-        self._request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
+        self._request = core.compile_model(model, "CPU", hints).create_infer_request()
 
     def __call__(self, *inputs: Array) -> tuple[Array, ...]:
         """Every output for every input."""
@@ -119,6 +132,11 @@ class _CpuNet:
 
     def _outputs(self, inputs: list[Array]) -> tuple[Array, ...]:
         return tuple(self._request.infer(inputs, share_inputs=True).to_tuple())
+
+
+def _multiplies_bfloat16(core: Any) -> bool:
+    """Whether the CPU has instructions for it; OpenVINO would emulate them on others."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _parts(rows: int, at_once: int) -> list[slice]:

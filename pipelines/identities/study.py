@@ -60,7 +60,7 @@ class IdentityStudy:
         members = self._members()
         days = compose_days(members, self.work / "scenes", self.progress)
         codec = FaceCodec.load(self.settings.encode.profile, self.settings.encode.device)
-        url = str(self.work / f"archive-{codec.codec_id}.db")
+        url = str(self.work / f"archive-{codec.encoding_id}.db")
         self._ingest(days, url)
         with Archive.open(url) as archive:
             truth = _truth(archive, codec, days)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import CodeTables, IntArray
 from streamproc.codec.range_coder import ideal_bits
+from streamproc.codec.shape import CodecShape
 from streamproc.codec.trellis import BY_STATES, EIGHT_STATES, ROUNDING, Trellis
 from streamproc.codec.weights import CodecWeights
 from streamproc.errors import WeightsError
@@ -17,8 +18,18 @@ from streamproc.errors import WeightsError
 PREFIX = "base_tables"
 STATES = "base_trellis.states"
 """The tensor, (1,) int64, that says how many states the trellis has. Older weights lack it."""
+REFINED_PRICE = 1.16
+"""What a bit of appearance must save of error, relative to one of identity: refined latents would else take three bits
+more."""
 _BEFORE: Final = {1: ROUNDING, 2: EIGHT_STATES}
 """Their trellises, by the number of tables a latent."""
+
+
+def latent_prices(trellis: Trellis, shape: CodecShape) -> npt.NDArray[np.float64]:
+    """(D,) squared error of each latent that one of its bits must save."""
+    prices = np.full(shape.base_latents, trellis.price)
+    prices[shape.identity_latents :] *= REFINED_PRICE
+    return prices
 
 
 @dataclass(frozen=True, slots=True, eq=False)

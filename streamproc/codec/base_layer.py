@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from streamproc.codec.base_code import BaseCode
+from streamproc.codec.base_code import BaseCode, latent_prices
 from streamproc.codec.trellis import level_costs
 from streamproc.codec.weights import CodecWeights
 from streamproc.inference import Net, NetInput
@@ -16,9 +16,6 @@ MAX_BYTES = 48
 for theirs; of appearance alone where there is one."""
 DEARER = 0.05 * 1.4 ** np.arange(40)
 """Prices that are tried then, squared error of a latent that a bit must save."""
-REFINED_PRICE = 1.16
-"""What a bit of appearance must save of error, relative to one of identity: refined latents would else take three bits
-more."""
 BATCH = 32
 FACES = 4**2
 """Faces that are analysed in one go: a sixth quicker than four, for the refinement's weights are many."""
@@ -37,15 +34,14 @@ class BaseLayer:
         self.code = BaseCode.of(weights)
         self._weights, self._device = weights, device
         self._costs, self._first = level_costs(self.code.tables), int(self.code.tables.offsets[0])
-        self._prices = np.full(len(self.code), self.code.trellis.price)
-        self._prices[self.identity_latents :] *= REFINED_PRICE
+        self._prices = latent_prices(self.code.trellis, weights.shape)
 
     @cached_property
     def _analysis(self) -> Net:
         crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
         features = NetInput((2, self._weights.shape.identity), dtype="float32")
         if self._split:
-            return self._weights.net("BaseAnalysis", [crops, features], self._device, FACES)
+            return self._weights.net("BaseAnalysis", [crops, features], self._device, FACES, bfloat16=True)
         return self._weights.net("IdentityAnalysis", [features], self._device)
 
     @cached_property

@@ -57,7 +57,8 @@ class EnhancementLayer:
     @cached_property
     def _analysis(self) -> Net:
         residual = NetInput((2, CROP_SIZE, CROP_SIZE, 3), dtype="float32")
-        return self._weights.net("ResidualAnalysis", [residual, NetInput((2,), dtype="int64")], self._device)
+        inputs = [residual, NetInput((2,), dtype="int64")]
+        return self._weights.net("ResidualAnalysis", inputs, self._device, bfloat16=True)
 
     @cached_property
     def _synthesis(self) -> Net:

@@ -22,6 +22,8 @@ from streamproc.types import CROP_SIZE, EnhancementCodec, FaceCode, FloatArray, 
 
 DEFAULT_QUALITY = 2
 BATCH = 32
+ENCODING = 3
+"""Counts the changes to the codes that one codec makes of a face: what was measured of earlier ones holds no longer."""
 PARTS = ("identity", "texture", "residual", "hyper_decoder")
 """What every codec's weights must hold, told at once and not when the part is first needed."""
 SPLIT_PART, FEATURE_PART = "appearance", "trunk"
@@ -45,6 +47,8 @@ class FaceCodec:
         self.enhancement = EnhancementLayer(weights, device)
         """The learned one."""
         self._written = self.enhancement if enhancement == "learned" else ConventionalLayer(RATE_POINTS[enhancement])
+        self.encoding_id = f"{weights.codec_id}-{ENCODING}"
+        """Which codes `encode` makes; any encoding of a codec decodes alike."""
         self.trunk_id: str = weights.trunk
         self.shape = weights.shape
         self.pretrained = weights.shape.split

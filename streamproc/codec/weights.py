@@ -55,9 +55,9 @@ class CodecWeights:
         found |= {name: unscaled(found[name], scale) for name, scale in scales.items()}
         return {n: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for n, tensor in found.items()}
 
-    def net(self, name: str, inputs: Sequence[NetInput], device: str, at_once: int = 4) -> Net:
-        """The net called `name` in `streamproc.codec.coding_nets`, with these weights, on a device; `at_once` as
-        `load_net` takes it."""
+    def net(self, name: str, inputs: Sequence[NetInput], device: str, at_once: int = 4, bfloat16: bool = False) -> Net:
+        """The net called `name` in `streamproc.codec.coding_nets`, with these weights, on a device; `at_once` and
+        `bfloat16` as `load_net` takes them."""
 
         def build() -> "nn.Module":
             from streamproc.codec import coding_nets
@@ -65,7 +65,7 @@ class CodecWeights:
             net: nn.Module = getattr(coding_nets, name)(self)
             return net
 
-        return load_net(f"{name}-{CONVERSION}-{self.codec_id}", build, inputs, device, at_once)
+        return load_net(f"{name}-{CONVERSION}-{self.codec_id}", build, inputs, device, at_once, bfloat16)
 
     def fill(self, net: "Module", prefix: str) -> "Module":
         """`net` with the tensors under `prefix`, ready for use; raises WeightsError where they do not fit."""

@@ -57,7 +57,7 @@ def evaluate(
     Features and base layers are kept in `work/utkface`, finished rows of pictures in `out`.
     """
     key = set_key(groups)
-    pictures = _pictures(groups, codec, finder, KeptRows(out, {"codec": codec.codec_id, "chips": key}), progress)
+    pictures = _pictures(groups, codec, finder, KeptRows(out, {"codec": codec.encoding_id, "chips": key}), progress)
     coded = coded_shards(
         work / "utkface" / key, key, codec, lambda n: feature_crops(groups[n].chips()), len(groups), progress
     )

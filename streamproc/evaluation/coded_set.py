@@ -38,10 +38,10 @@ def coded_shards(
 ) -> CodedSet:
     """Raw features and base layers of `count` shards of a set, `crops(number)` those of one.
 
-    They are kept in `folder` under the codec's id, and computed where they are not or where `key`, which says what the
-    crops show, is another.
+    They are kept in `folder` under the encoding's id, and computed where they are not or where `key`, which says what
+    the crops show, is another.
     """
-    folder = folder / f"codes-{codec.codec_id}"
+    folder = folder / f"codes-{codec.encoding_id}"
     for done in write_shards(folder, range(count), lambda some: _code(codec, crops(some[0])), 1, key):
         progress("features and base layers", done, count)
     parts = [read_shard(shard_path(folder, number)) for number in range(count)]

@@ -130,7 +130,7 @@ def evaluate(
     training = _training(faces, codec)
     coded = coded_set(images, codec, len(pairs.names), progress)
     key = {"images": images.key, "pairs": len(pairs.same)}
-    own = KeptRows(out / "ours", key | {"codec": codec.codec_id})
+    own = KeptRows(out / "ours", key | {"codec": codec.encoding_id})
     rows = [own.row(name, AccuracyRow, partial(_own, name, codec, coded, pairs)) for name in (OURS, IDENTITY)]
     # The others hang on the feature net, not on our codec's weights.
     kept = KeptRows(out, key | {"trunk": codec.trunk_id, "faces": len(training.features)})

@@ -84,7 +84,7 @@ class Distortion:
         load_faces(self.work / "faces", 1)
         self.images.prepare([*self._places, *range(len(self.pairs.names))], self.progress)
         key = {"images": self.images.key}
-        ours = {"codec": self.codec.codec_id}
+        ours = {"codec": self.codec.encoding_id}
         kept = KeptRows(self.out, key | {"pictures": self.count})
         rows = self._distortion(KeptRows(self.out / "ours", key | ours | {"pictures": self.count}), kept)
         deltas = tuple(deltas_of(rows))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from compressai.entropy_models import EntropyBottleneck
 from compressai.layers import GDN
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from streamproc.codec.base_code import PREFIX as BASE_TABLES
-from streamproc.codec.base_code import STATES
+from streamproc.codec.base_code import STATES, latent_prices
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.integer_context import IntegerContext
@@ -68,7 +69,8 @@ def export(faces: Path, work: Path, profile: str = "default", kept: CodecWeights
         tensors |= named(prefix, net, STORED.get(prefix))
         if STORED.get(prefix) is _as_bytes:
             _take_bytes(net)
-    tables = level_tables(base.expected(), _latents(base, data, features, rows), base.trellis)
+    prices = latent_prices(base.trellis, base.shape)
+    tables = level_tables(base.expected(), _latents(base, data, features, rows), base.trellis, prices)
     tensors |= table_tensors(BASE_TABLES, tables) | {STATES: torch.tensor([len(base.trellis.quantisers)])}
     trunk = tensors_hash(load_file(trunk_path()))
     target = shipped_folder() / f"{profile}.safetensors"
@@ -177,13 +179,13 @@ def _latents(base: TrainedBase, data: TrainingFaces, features: Tensor, rows: Ten
     return torch.cat([base.latents(crops[part].permute(0, 3, 1, 2), features[part]) for part in torch.split(rows, 256)])
 
 
-def level_tables(likely: Array, latents: Tensor, trellis: Trellis) -> CodeTables:
+def level_tables(likely: Array, latents: Tensor, trellis: Trellis, prices: npt.ArrayLike) -> CodeTables:
     """Tables of the levels of latents (N, D) of training faces: counted, smoothed by what the learned entropy model
-    expects, `likely` (D * turns, 41). The levels follow the tables' costs and the tables the levels, so a trellis goes
-    round a few times."""
+    expects, `likely` (D * turns, 41). The levels follow the tables' costs (at `prices` of a bit, by dimension or one
+    for all) and the tables the levels, so a trellis goes round a few times."""
     values, shares = latents.numpy(), likely
     for _ in range(1 if trellis.turns == 1 else TABLE_ROUNDS):
-        levels = trellis.quantise(values, -np.log2(shares), -LATENT_LIMIT, trellis.price)
+        levels = trellis.quantise(values, -np.log2(shares), -LATENT_LIMIT, prices)
         places = trellis.rows(levels) * len(LEVELS) + levels + LATENT_LIMIT
         counted = np.bincount(places.ravel(), minlength=likely.size).reshape(likely.shape) + PRIOR_WEIGHT * likely
         shares = counted / counted.sum(axis=1, keepdims=True)

@@ -48,12 +48,13 @@ def expected_costs(likelihood: Likelihood, dimensions: int, trellis: Trellis) ->
     return costs
 
 
-def multiples(latents: Tensor, trellis: Trellis, costs: Costs) -> Tensor:
-    """(N, D) float32: which multiples of the trellis' unit the latents (N, D) become, at its own price."""
-    levels = trellis.quantise(latents.detach().cpu().numpy(), costs, -LATENT_LIMIT, trellis.price)
+def multiples(latents: Tensor, trellis: Trellis, costs: Costs, prices: npt.ArrayLike) -> Tensor:
+    """(N, D) float32: which multiples of the trellis' unit the latents (N, D) become; `prices`: of one bit, by
+    dimension or one for all."""
+    levels = trellis.quantise(latents.detach().cpu().numpy(), costs, -LATENT_LIMIT, prices)
     return torch.from_numpy(trellis.multiples(levels)).to(latents)
 
 
 def quantised(latents: Tensor, trellis: Trellis, costs: Costs) -> Tensor:
     """(N, D) as the decoder will see them; their gradient is that of the latents ("straight through")."""
-    return latents + (multiples(latents, trellis, costs) * trellis.unit - latents).detach()
+    return latents + (multiples(latents, trellis, costs, trellis.price) * trellis.unit - latents).detach()

@@ -45,7 +45,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         coder = rate_net(Gdn)
         coder.load_state_dict({name.removeprefix(f"{net_prefix(rate)}."): t.float() for name, t in stored.items()})
         with torch.no_grad():
-            tables = level_tables(net.expected(), coder.analyse(features), net.trellis)
+            tables = level_tables(net.expected(), coder.analyse(features), net.trellis, net.trellis.price)
         tensors |= table_tensors(tables_prefix(rate), tables)
         metrics |= _measure(net, torch.from_numpy(data.features[held]), rate)
     target = rates_path()

@@ -12,6 +12,7 @@ from compressai.layers import GDN
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamproc.codec.base_code import latent_prices
 from streamproc.codec.integer_context import first_half
 from streamproc.codec.networks import ResidualNet
 from streamproc.codec.shape import HYPER_STRIDE, SHAPES, CodecShape
@@ -146,9 +147,9 @@ def coded_faces(crops: Tensor, features: Tensor, base: TrainedBase, progress: Pr
     """Crops (N, 3, 256, 256) uint8 with what their base layers say and show."""
     shown = torch.empty_like(crops)
     symbols: list[Tensor] = []
-    costs = -np.log2(base.expected())
+    costs, prices = -np.log2(base.expected()), latent_prices(base.trellis, base.shape)
     for i in range(0, len(crops), 32):
-        said = multiples(base.latents(crops[i : i + 32], features[i : i + 32]), base.trellis, costs)
+        said = multiples(base.latents(crops[i : i + 32], features[i : i + 32]), base.trellis, costs, prices)
         shown[i : i + 32] = (base.picture(said * base.trellis.unit) * 255).round().to(torch.uint8)
         symbols.append(said)
         progress("base pictures", min(i + 32, len(crops)), len(crops))
