@@ -19,8 +19,9 @@ from streamproc.codec.weights import load_weights
 from streamproc.evaluation.feature_coders import SymbolCoder, step_for
 from streamproc.types import CROP_SIZE, Array, Image
 
-COMPONENTS = 160
-"""Principal components at most: at the base's rate the rest are never coded."""
+COMPONENTS = 0.5
+"""Principal components for each bit, about the best number: in 330 bits 130 and 200 show held-out faces 0.05 dB worse
+than 160 (once by hand)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +133,8 @@ class PrincipalComponents:
         small = self._shrunk(training)
         self._mean = small.mean(axis=0)
         torch.manual_seed(0)
-        basis = torch.svd_lowrank(torch.from_numpy(small - self._mean), min(COMPONENTS, len(training) - 1), niter=4)[2]
+        count = min(round(bits * COMPONENTS), len(training) - 1)
+        basis = torch.svd_lowrank(torch.from_numpy(small - self._mean), count, niter=4)[2]
         self._basis = basis.numpy().astype(np.float64)
         self._moved = self._analyse(small)
 
