@@ -137,7 +137,7 @@ def test_finished_groups_are_kept(little: LittleSet, tmp_path: Path, monkeypatch
     with pytest.raises(AssertionError, match="measured again"):
         measured(little, tmp_path, 4)
     kept = json.loads((tmp_path / "out" / "rows.json").read_text())
-    assert kept["key"]["codec"] == little.codec.codec_id
+    assert kept["key"]["codec"] == little.codec.encoding_id
 
 
 def test_the_standard_error_leaves_out_each_chip_in_turn() -> None:

@@ -28,7 +28,10 @@ last until the frames that are searched without any have found them."""
 def started() -> Iterator[list["subprocess.Popen[str]"]]:
     """The process groups that a test started; whatever is left of them goes."""
     groups: list[subprocess.Popen[str]] = []
+    # Tests that a script began in the background ignore Ctrl-C, and so would all that they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield groups
+    signal.signal(signal.SIGINT, before)
     for process in groups:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
