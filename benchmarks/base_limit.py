@@ -10,14 +10,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from streamproc.codec.base_code import latent_prices
-from streamproc.codec.coding_nets import BaseAnalysis
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.codec.profiles import profile_path
 from streamproc.codec.trellis import level_costs
-from streamproc.codec.weights import load_weights
 from streamproc.evaluation.picture_methods import PrincipalComponents
 from streamproc.evaluation.pictures import psnr
 from streamproc.evaluation.plots import Curve, plot
@@ -25,7 +21,7 @@ from streamproc.training.data import TrainingFaces, load_faces
 from streamproc.training.texture import MIN_VISIBLE
 from streamproc.types import Array, Image
 
-FACES, BATCH = 300, 32
+FACES = 300
 GOAL = 23.0
 CHEAPER = (4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06)
 """What a bit of appearance costs, relative to its price at encoding; identity stays as it is."""
@@ -35,20 +31,13 @@ FEW = 2000
 
 def own(data: TrainingFaces, rows: Array, name: str) -> Curve:
     """The shipped base layer at each price."""
-    codec, weights = FaceCodec.load(device="cpu"), load_weights(str(profile_path("default")))
-    code, shape = codec.base.code, weights.shape
-    crops = data.crops[rows]
-    with torch.inference_mode():
-        net = BaseAnalysis(weights).eval()
-        parts = [
-            net(torch.from_numpy(crops[i : i + BATCH]), torch.from_numpy(data.features[rows[i : i + BATCH]]))
-            for i in range(0, len(rows), BATCH)
-        ]
-    latents, costs = torch.cat(parts).numpy(), level_costs(code.tables)
+    codec = FaceCodec.load(device="cpu")
+    code, crops = codec.base.code, data.crops[rows]
+    latents, costs = codec.base.latents(crops, data.features[rows]), level_costs(code.tables)
     bits, quality = [], []
     for cheaper in CHEAPER:
-        prices = latent_prices(code.trellis, shape)
-        prices[shape.identity_latents :] *= cheaper
+        prices = latent_prices(code.trellis, codec.shape)
+        prices[codec.base.identity_latents :] *= cheaper
         levels = code.trellis.quantise(latents, costs, int(code.tables.offsets[0]), prices)
         payloads = [code.pack(row) for row in levels]
         bits.append(8 * float(np.mean([len(one) for one in payloads])))

@@ -37,12 +37,14 @@ class BaseLayer:
         self._prices = latent_prices(self.code.trellis, weights.shape)
 
     @cached_property
-    def _analysis(self) -> Net:
-        crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
+    def _identity_analysis(self) -> Net:
         features = NetInput((2, self._weights.shape.identity), dtype="float32")
-        if self._split:
-            return self._weights.net("BaseAnalysis", [crops, features], self._device, FACES, bfloat16=True)
-        return self._weights.net("IdentityAnalysis", [features], self._device)
+        return self._weights.net("IdentityAnalysis", [features], self._device, FEATURES)
+
+    @cached_property
+    def _appearance_analysis(self) -> Net:
+        inputs = [NetInput((2, CROP_SIZE, CROP_SIZE, 3)), NetInput((2, self.identity_latents), dtype="float32")]
+        return self._weights.net("AppearanceAnalysis", inputs, self._device, FACES, bfloat16=True)
 
     @cached_property
     def _identity(self) -> Net:
@@ -59,9 +61,16 @@ class BaseLayer:
         payloads: list[bytes] = []
         for i in range(0, len(crops), BATCH):
             part = slice(i, i + BATCH)
-            (latents,) = self._analysis(*([crops[part]] if self._split else []), features[part])
-            payloads += self._pack(latents)
+            payloads += self._pack(self.latents(crops[part], features[part]))
         return payloads
+
+    def latents(self, crops: Image, features: FloatArray) -> FloatArray:
+        """(N, D) latents, not rounded, of crops (N, 256, 256, 3) uint8 and their raw features (N, 128)."""
+        (identity,) = self._identity_analysis(features)
+        if not self._split:
+            return np.asarray(identity, np.float32)
+        (appearance,) = self._appearance_analysis(crops, identity)
+        return np.concatenate([identity, appearance], axis=1)
 
     def _pack(self, latents: FloatArray) -> list[bytes]:
         """The payloads of latents (N, D)."""

@@ -6,30 +6,13 @@ from torch.nn import functional as F
 
 from streamproc.codec.feature_pictures import LaplacianNet
 from streamproc.codec.networks import AppearanceNet, FeatureCoder, ResidualNet, TextureNet
-from streamproc.codec.refinement import base_latents
+from streamproc.codec.refinement import refined_latents
 from streamproc.codec.shape import PICTURE_SIDE
 from streamproc.codec.weights import CodecWeights
 
 
-class BaseAnalysis(nn.Module):
-    """Crops (N, 256, 256, 3) uint8 and raw features (N, 128) -> the base's latents (N, D), not rounded."""
-
-    def __init__(self, weights: CodecWeights) -> None:
-        super().__init__()
-        shape = weights.shape
-        self.identity = _identity_coder(weights)
-        self.appearance = weights.fill(AppearanceNet(shape.appearance_latents), "appearance")
-        self.texture = weights.fill(TextureNet(shape.identity, shape.appearance_latents), "texture")
-
-    def forward(self, crops: Tensor, features: Tensor) -> Tensor:
-        """The latents."""
-        pictures = _channels_first(crops) / 255
-        small = F.avg_pool2d(pictures, pictures.shape[-1] // PICTURE_SIDE)
-        return base_latents(self.identity, self.appearance, self.texture, features, small)
-
-
 class IdentityAnalysis(nn.Module):
-    """Raw features (N, 128) -> the base's latents (N, D), not rounded, where the base has no appearance."""
+    """Raw features (N, 128) -> the base's first latents, identity's (N, D), not rounded."""
 
     def __init__(self, weights: CodecWeights) -> None:
         super().__init__()
@@ -38,6 +21,23 @@ class IdentityAnalysis(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """The latents."""
         return self.identity.analyse(features)
+
+
+class AppearanceAnalysis(nn.Module):
+    """Crops (N, 256, 256, 3) uint8 and identity's latents (N, 64) -> appearance's latents (N, D), not rounded."""
+
+    def __init__(self, weights: CodecWeights) -> None:
+        super().__init__()
+        shape = weights.shape
+        self.identity = _identity_coder(weights)
+        self.appearance = weights.fill(AppearanceNet(shape.appearance_latents), "appearance")
+        self.texture = weights.fill(TextureNet(shape.identity, shape.appearance_latents), "texture")
+
+    def forward(self, crops: Tensor, identity: Tensor) -> Tensor:
+        """The latents."""
+        pictures = _channels_first(crops) / 255
+        small = F.avg_pool2d(pictures, pictures.shape[-1] // PICTURE_SIDE)
+        return refined_latents(self.appearance, self.texture, self.identity.synthesise(identity), small)
 
 
 class IdentitySynthesis(nn.Module):

@@ -9,26 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from streamproc.codec.networks import AppearanceNet, FeatureCoder, TextureNet
+from streamproc.codec.networks import AppearanceNet, TextureNet
 from streamproc.codec.shape import LATENT_LIMIT
 
 STEP = 0.15
 """How far the step goes, in slopes: a third of the way to the least error, were the latents independent."""
 
 
-def base_latents(
-    coder: FeatureCoder, appearance: AppearanceNet, texture: TextureNet, features: Tensor, small: Tensor
-) -> Tensor:
-    """(N, D) latents of base layers, not rounded, identity's first, of raw features (N, 128) and crops (N, 3, 64, 64)
-    in 0..1."""
-    identity = coder.analyse(features)
-    return torch.cat([identity, refined(texture, coder.synthesise(identity), appearance(small), small)], dim=1)
-
-
-def refined(net: TextureNet, identity: Tensor, latents: Tensor, wanted: Tensor) -> Tensor:
-    """(N, latents) within +-20: latents (N, latents) that show pictures nearer to `wanted` (N, 3, 64, 64) in 0..1, of a
-    net in evaluation that is given identity (N, 128) beside them."""
-    step = STEP * texture_slope(net, identity, latents, wanted)
+def refined_latents(appearance: AppearanceNet, texture: TextureNet, identity: Tensor, small: Tensor) -> Tensor:
+    """(N, latents) within +-20, not rounded, of crops (N, 3, 64, 64) in 0..1 and their decoded features (N, 128): those
+    that the appearance net gives, one step nearer to what shows the crops. Both nets in evaluation."""
+    latents = appearance(small)
+    step = STEP * texture_slope(texture, identity, latents, small)
     return torch.clamp(latents - step, -LATENT_LIMIT, LATENT_LIMIT)
 
 

@@ -70,7 +70,7 @@ def load_features(expected: str, device: str) -> Net:
         return CropFeatures(load_trunk(expected))
 
     crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
-    return load_net(f"facenet-{CONVERSION}-{expected}", build, [crops], device, bfloat16=True)
+    return load_net(f"facenet-{CONVERSION}-{expected}", build, [crops], device)
 
 
 def load_multi_task(weights: "CodecWeights", device: str) -> Net:
@@ -82,4 +82,4 @@ def load_multi_task(weights: "CodecWeights", device: str) -> Net:
         return MultiTaskFeatures(load_trunk(weights.trunk), weights.fill(MultiTaskTop(), "trunk"))
 
     crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
-    return load_net(f"multi-task-{CONVERSION}-{weights.codec_id}", build, [crops], device, bfloat16=True)
+    return load_net(f"multi-task-{CONVERSION}-{weights.codec_id}", build, [crops], device)

@@ -28,7 +28,7 @@ ID_LENGTH = 16
 SCALE = ".scale"
 """Ending of the tensor that holds the scales of an int8 tensor."""
 BYTE_LIMIT = 127
-CONVERSION = 2
+CONVERSION = 3
 """Counts the changes to what the nets of `coding_nets` compute: another number, and they are converted anew."""
 
 

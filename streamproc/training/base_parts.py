@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from streamproc.codec.refinement import base_latents
+from streamproc.codec.refinement import refined_latents
 from streamproc.codec.shape import PICTURE_SIDE, SHAPES, CodecShape
 from streamproc.codec.trellis import ROUNDING, SIXTY_FOUR_STATES, Trellis
 from streamproc.codec.weights import CodecWeights
@@ -64,7 +64,10 @@ class SplitBase:
     def latents(self, crops: Tensor, features: Tensor) -> Tensor:
         """Identity's, then appearance's."""
         small = shrink(crops.float() / 255, PICTURE_SIDE)
-        return base_latents(self._identity.coder, self._base.appearance, self._base.texture, features, small)
+        coder = self._identity.coder
+        identity = coder.analyse(features)
+        appearance = refined_latents(self._base.appearance, self._base.texture, coder.synthesise(identity), small)
+        return torch.cat([identity, appearance], dim=1)
 
     def picture(self, latents: Tensor) -> Tensor:
         """The texture net's."""

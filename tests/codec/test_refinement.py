@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from streamproc.codec.coding_nets import BaseAnalysis
+from streamproc.codec.coding_nets import AppearanceAnalysis
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.networks import TextureNet
 from streamproc.codec.refinement import texture_slope
@@ -32,11 +32,11 @@ def test_latents_that_went_down_the_slope_show_more() -> None:
     small = torch.from_numpy(chance.uniform(40, 200, (4, 3, 8, 8)).astype(np.float32))
     crops = torch.nn.functional.interpolate(small, 256, mode="bicubic").clamp(0, 255).permute(0, 2, 3, 1)
     features = torch.from_numpy(codec.base.drawn_features(4))
-    net = BaseAnalysis(weights)
+    net = AppearanceAnalysis(weights)
     with torch.inference_mode():
-        latents = net(crops, features)
-        at_once = torch.cat([net.identity.analyse(features), net.appearance(_small(crops))], dim=1)
-        before, after = ((_shown(net, z) - _small(crops)).square().mean(dim=(1, 2, 3)) for z in (at_once, latents))
+        identity = net.identity.analyse(features)
+        said = (net.appearance(_small(crops)), net(crops, identity))
+        before, after = ((_shown(net, identity, z) - _small(crops)).square().mean(dim=(1, 2, 3)) for z in said)
     assert (after < before).all()
     assert float(after.mean()) < 0.98 * float(before.mean())
 
@@ -45,7 +45,6 @@ def _small(crops: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(crops.permute(0, 3, 1, 2) / 255, 4)
 
 
-def _shown(net: BaseAnalysis, latents: torch.Tensor) -> torch.Tensor:
-    count = net.identity.linear_in.out_features
-    picture, _ = net.texture.coarsest(net.identity.synthesise(latents[:, :count]), latents[:, count:])
+def _shown(net: AppearanceAnalysis, identity: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    picture, _ = net.texture.coarsest(net.identity.synthesise(identity), latents)
     return picture
