@@ -1,7 +1,7 @@
 """Appearance's latents refined at encoding, by what the decoder would show of them (semi-amortised inference, Kim et
 al. 2018; for pictures Campos et al. 2019): a net that sees a face once does not find its best latents.
 
-One step down the slope of the coarsest picture's error brings 0.15 dB in the same bits (docs/decisions.md). The slope
+One step down the slope of the coarsest picture's error brings 0.12 dB in fewer bits (docs/decisions.md). The slope
 is the texture net run backwards, written out layer by layer: OpenVINO, which a CPU encodes with, knows no gradients.
 """
 

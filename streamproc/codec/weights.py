@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,8 +29,8 @@ ID_LENGTH = 16
 SCALE = ".scale"
 """Ending of the tensor that holds the scales of an int8 tensor."""
 BYTE_LIMIT = 127
-CONVERSION = 3
-"""Counts the changes to what the nets of `coding_nets` compute: another number, and they are converted anew."""
+CONVERTED = ("coding_nets.py", "feature_pictures.py", "networks.py", "refinement.py", "shape.py")
+"""The sources, beside this one, of what the nets of `coding_nets` compute."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class CodecWeights:
             net: nn.Module = getattr(coding_nets, name)(self)
             return net
 
-        return load_net(f"{name}-{CONVERSION}-{self.codec_id}", build, inputs, device, at_once, bfloat16)
+        return load_net(f"{name}-{_conversion()}-{self.codec_id}", build, inputs, device, at_once, bfloat16)
 
     def fill(self, net: "Module", prefix: str) -> "Module":
         """`net` with the tensors under `prefix`, ready for use; raises WeightsError where they do not fit."""
@@ -78,6 +79,13 @@ class CodecWeights:
                 f"the weights' part '{prefix}' is not of this version of streamproc: use the file that came with it"
             ) from error
         return net.eval().requires_grad_(False)
+
+
+@cache
+def _conversion() -> str:
+    """Hash of the sources that nets are converted from: where they changed, no kept net is taken for today's."""
+    sources = [(Path(__file__).parent / name).read_bytes() for name in CONVERTED]
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:ID_LENGTH]
 
 
 def scaled(tensor: Array) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """Weights on disk: what a matrix in bytes loses, and what a file gives back."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamproc.codec import weights as weights_module
 from streamproc.codec.base_code import PREFIX, STATES, BaseCode
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.shape import CodecShape
 from streamproc.codec.trellis import EIGHT_STATES, ROUNDING, SIXTY_FOUR_STATES
-from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
+from streamproc.codec.weights import CONVERTED, SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
 from streamproc.errors import WeightsError
 from streamproc.types import Array
 
@@ -82,3 +84,11 @@ def based(turns: int, stated: dict[str, Array]) -> CodecWeights:
     rows = [counts_from_pmf(np.full(3, 1 / 3))] * (shape.base_latents * turns)
     tables = CodeTables.from_counts(rows, np.full(len(rows), -1)).to_arrays(PREFIX)
     return CodecWeights("made", shape, "trunk", tables | stated)
+
+
+def test_kept_nets_are_named_by_all_that_they_compute() -> None:
+    """Each source that the nets import is one of them; what reads the file decides nothing that is computed."""
+    folder = Path(weights_module.__file__).parent
+    for name in CONVERTED:
+        imported = re.findall(r"^from streamproc\.codec\.(\w+) import", (folder / name).read_text(), re.MULTILINE)
+        assert {f"{module}.py" for module in imported} <= {*CONVERTED, "weights.py"}
