@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -72,9 +73,9 @@ def load_net(
 ) -> Net:
     """The net of the module that `build` makes, on `device` ("cpu", "cuda").
 
-    `key` names what the net is made from (a file name without a suffix, with a hash of the weights): under it the
-    converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are passed on. A CPU
-    takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no quicker. One that
+    `key` names what the net is made from (a file name without a suffix, with hashes of the weights and the sources):
+    under it the converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are
+    passed on. A CPU takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no quicker. One that
     multiplies `bfloat16` in hardware may do so for nets whose outputs are quantised next: twice as quick, and the
     rounding is far below a quantiser's step (docs/decisions.md); all other nets give float32's results.
     """
@@ -97,6 +98,12 @@ def load_net(
         model = openvino.Core().read_model(*written)
         _keep(path, *written)
     return _CpuNet(openvino, model, at_once, bfloat16)
+
+
+@cache
+def sources_hash(*sources: Path) -> str:
+    """What a key says of the code that a net is made by: where it changed, no kept net is taken for today's."""
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 def kept_path(key: str) -> Path:

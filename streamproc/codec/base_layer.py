@@ -68,7 +68,7 @@ class BaseLayer:
         """(N, D) latents, not rounded, of crops (N, 256, 256, 3) uint8 and their raw features (N, 128)."""
         (identity,) = self._identity_analysis(features)
         if not self._split:
-            return np.asarray(identity, np.float32)
+            return identity
         (appearance,) = self._appearance_analysis(crops, identity)
         return np.concatenate([identity, appearance], axis=1)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from streamproc.config import cache_dir
 from streamproc.errors import WeightsError
-from streamproc.inference import Net, NetInput, load_net
+from streamproc.inference import Net, NetInput, load_net, sources_hash
 from streamproc.types import CROP_SIZE, Array
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from streamproc.codec.weights import CodecWeights
 
 FEATURE_SIZE = 128
-CONVERSION = 1
-"""Counts the changes to what `CropFeatures` and `MultiTaskFeatures` compute: another number, and the nets are
-converted anew."""
+CONVERTED = tuple(Path(__file__).with_name(f"{module}.py") for module in ("facenet", "multi_task"))
+"""The sources of what `CropFeatures` and `MultiTaskFeatures` compute."""
 
 
 def trunk_path() -> Path:
@@ -70,7 +69,7 @@ def load_features(expected: str, device: str) -> Net:
         return CropFeatures(load_trunk(expected))
 
     crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
-    return load_net(f"facenet-{CONVERSION}-{expected}", build, [crops], device)
+    return load_net(f"facenet-{sources_hash(*CONVERTED)}-{expected}", build, [crops], device)
 
 
 def load_multi_task(weights: "CodecWeights", device: str) -> Net:
@@ -82,4 +81,4 @@ def load_multi_task(weights: "CodecWeights", device: str) -> Net:
         return MultiTaskFeatures(load_trunk(weights.trunk), weights.fill(MultiTaskTop(), "trunk"))
 
     crops = NetInput((2, CROP_SIZE, CROP_SIZE, 3))
-    return load_net(f"multi-task-{CONVERSION}-{weights.codec_id}", build, [crops], device)
+    return load_net(f"multi-task-{sources_hash(*CONVERTED)}-{weights.codec_id}", build, [crops], device)

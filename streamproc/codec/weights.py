@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +14,7 @@ from safetensors.numpy import save_file
 from streamproc.codec.profiles import profile_path
 from streamproc.codec.shape import CodecShape
 from streamproc.errors import WeightsError
-from streamproc.inference import Net, NetInput, load_net
+from streamproc.inference import Net, NetInput, load_net, sources_hash
 from streamproc.types import Array
 
 if TYPE_CHECKING:
@@ -29,8 +28,9 @@ ID_LENGTH = 16
 SCALE = ".scale"
 """Ending of the tensor that holds the scales of an int8 tensor."""
 BYTE_LIMIT = 127
-CONVERTED = ("coding_nets.py", "feature_pictures.py", "networks.py", "refinement.py", "shape.py")
-"""The sources, beside this one, of what the nets of `coding_nets` compute."""
+_NETS = ("coding_nets", "feature_pictures", "networks", "refinement", "shape")
+CONVERTED = tuple(Path(__file__).with_name(f"{module}.py") for module in _NETS)
+"""The sources of what the nets of `coding_nets` compute."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,8 @@ class CodecWeights:
             net: nn.Module = getattr(coding_nets, name)(self)
             return net
 
-        return load_net(f"{name}-{_conversion()}-{self.codec_id}", build, inputs, device, at_once, bfloat16)
+        key = f"{name}-{sources_hash(*CONVERTED)}-{self.codec_id}"
+        return load_net(key, build, inputs, device, at_once, bfloat16)
 
     def fill(self, net: "Module", prefix: str) -> "Module":
         """`net` with the tensors under `prefix`, ready for use; raises WeightsError where they do not fit."""
@@ -79,13 +80,6 @@ class CodecWeights:
                 f"the weights' part '{prefix}' is not of this version of streamproc: use the file that came with it"
             ) from error
         return net.eval().requires_grad_(False)
-
-
-@cache
-def _conversion() -> str:
-    """Hash of the sources that nets are converted from: where they changed, no kept net is taken for today's."""
-    sources = [(Path(__file__).parent / name).read_bytes() for name in CONVERTED]
-    return hashlib.sha256(b"".join(sources)).hexdigest()[:ID_LENGTH]
 
 
 def scaled(tensor: Array) -> tuple[Array, Array]:

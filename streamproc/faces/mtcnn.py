@@ -5,7 +5,6 @@ boxes a little. Numbers and roundings are those of `facenet_pytorch.models.utils
 they see there; crops of all pictures go through a net together.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.errors import WeightsError
-from streamproc.inference import Net, NetInput, load_net
+from streamproc.inference import Net, NetInput, load_net, sources_hash
 from streamproc.types import Array, FloatArray, Image
 
 if TYPE_CHECKING:
@@ -76,7 +75,8 @@ def load_stage(name: str, device: str) -> Net:
 
         return stage(name)
 
-    key = f"mtcnn-{name}-1-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
+    sources = sources_hash(Path(__file__).with_name("mtcnn_nets.py"), weights)
+    key = f"mtcnn-{name}-{sources}"
     return load_net(key, build, [NetInput((2, side, side, 3), _FREE[name])], device, _AT_ONCE[name])
 
 

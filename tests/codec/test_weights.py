@@ -2,18 +2,20 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamproc.codec import trunk as trunk_module
 from streamproc.codec import weights as weights_module
 from streamproc.codec.base_code import PREFIX, STATES, BaseCode
 from streamproc.codec.code_tables import CodeTables, counts_from_pmf
 from streamproc.codec.shape import CodecShape
 from streamproc.codec.trellis import EIGHT_STATES, ROUNDING, SIXTY_FOUR_STATES
-from streamproc.codec.weights import CONVERTED, SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
+from streamproc.codec.weights import SCALE, CodecWeights, load_weights, save_weights, scaled, unscaled
 from streamproc.errors import WeightsError
 from streamproc.types import Array
 
@@ -86,9 +88,10 @@ def based(turns: int, stated: dict[str, Array]) -> CodecWeights:
     return CodecWeights("made", shape, "trunk", tables | stated)
 
 
-def test_kept_nets_are_named_by_all_that_they_compute() -> None:
+@pytest.mark.parametrize("reader", [weights_module, trunk_module])
+def test_kept_nets_are_named_by_all_that_they_compute(reader: ModuleType) -> None:
     """Each source that the nets import is one of them; what reads the file decides nothing that is computed."""
-    folder = Path(weights_module.__file__).parent
-    for name in CONVERTED:
-        imported = re.findall(r"^from streamproc\.codec\.(\w+) import", (folder / name).read_text(), re.MULTILINE)
-        assert {f"{module}.py" for module in imported} <= {*CONVERTED, "weights.py"}
+    allowed = {*reader.CONVERTED, Path(str(reader.__file__))}
+    for source in reader.CONVERTED:
+        imported = re.findall(r"^from streamproc\.codec\.(\w+) import", source.read_text(), re.MULTILINE)
+        assert {source.with_name(f"{module}.py") for module in imported} <= allowed

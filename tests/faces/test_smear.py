@@ -70,8 +70,7 @@ def test_a_smeared_feature_is_moved_towards_the_sharp_one(crops: Image, codec: F
     restored = smear.restored(taken, np.array(shares, np.float32), widths)
     assert restored.dtype == np.float32
     assert np.linalg.norm(restored, axis=1) == pytest.approx(1, abs=1e-5)
-    # On these six faces 0.021 in float32 and 0.020 in bfloat16; on forty held-out ones 0.051 in both.
-    assert (restored * sharp).sum(axis=1).mean() > (taken * sharp).sum(axis=1).mean() + 0.01
+    assert (restored * sharp).sum(axis=1).mean() > (taken * sharp).sum(axis=1).mean() + 0.02
     assert (smear.restored(taken, np.zeros(len(crops), np.float32), widths) == taken).all()
 
 
