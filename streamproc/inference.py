@@ -75,9 +75,9 @@ def load_net(
 
     `key` names what the net is made from (a file name without a suffix, with hashes of the weights and the sources):
     under it the converted net is kept. `build` is called where none is kept, or a damaged one, and its errors are
-    passed on. A CPU takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no quicker. One that
-    multiplies `bfloat16` in hardware may do so for nets whose outputs are quantised next: twice as quick, and the
-    rounding is far below a quantiser's step (docs/decisions.md); all other nets give float32's results.
+    passed on. A CPU takes `at_once` rows of the inputs, a power of four, in one go: more than fill its cores are no
+    quicker. One that multiplies `bfloat16` in hardware may do so for nets whose outputs are quantised next: twice as
+    quick, and the rounding is far below a quantiser's step (docs/decisions.md); all others give float32's results.
     """
     if device != "cpu":
         return _TorchNet(build(), device)
