@@ -14,7 +14,7 @@ import numpy as np
 from streamproc.codec.base_code import latent_prices
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.codec.trellis import level_costs
-from streamproc.evaluation.picture_methods import PrincipalComponents
+from streamproc.evaluation.picture_methods import COMPONENT_SIZE, PrincipalComponents
 from streamproc.evaluation.pictures import psnr
 from streamproc.evaluation.plots import Curve, plot
 from streamproc.training.data import TrainingFaces, load_faces
@@ -50,7 +50,7 @@ def components(training: Image, crops: Image, name: str) -> Curve:
     """Principal components of training crops at 64x64, without an identity."""
     quality = []
     for bits in BITS:
-        shown = PrincipalComponents(training, 64, bits).code(crops).pictures
+        shown = PrincipalComponents(training, COMPONENT_SIZE, bits).code(crops).pictures
         quality.append(float(psnr(crops, shown).mean()))
         print(f"{name}: {bits:.0f} bits, {quality[-1]:.2f} dB", flush=True)
     return Curve(name, BITS, tuple(quality))

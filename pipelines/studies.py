@@ -30,8 +30,8 @@ class Study:
     judged: int
 
     def lfw(self, progress: Progress) -> lfw.LfwResult:
-        """The figures of the codec alone."""
-        return lfw.evaluate(self._images(), self._pairs(), self._codec(), progress)
+        """The figures of the codec alone, beside principal components where there are training faces."""
+        return lfw.evaluate(self._images(), self._pairs(), self._codec(), self.work / "faces", progress)
 
     def rate_accuracy(self, progress: Progress) -> rate_accuracy.RateAccuracyResult:
         """The feature against its bits."""

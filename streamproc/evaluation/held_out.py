@@ -11,7 +11,7 @@ import numpy.typing as npt
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.evaluation.coded_set import identity_bits
 from streamproc.evaluation.feature_coders import ScalarCoder
-from streamproc.evaluation.picture_methods import Ours, PictureMethod, PrincipalComponents
+from streamproc.evaluation.picture_methods import COMPONENT_SIZE, Ours, PictureMethod, PrincipalComponents
 from streamproc.evaluation.pictures import psnr
 from streamproc.training.calibration import accepted_share, pair_similarities
 from streamproc.training.data import NO_IDENTITY, TrainingFaces, load_faces
@@ -20,7 +20,6 @@ from streamproc.training.texture import MIN_VISIBLE
 from streamproc.types import Array, FloatArray
 
 FACES = 500
-COMPONENT_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True)

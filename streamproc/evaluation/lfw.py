@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from streamproc.codec.face_codec import FaceCodec
 from streamproc.evaluation.coded_set import CodedSet, base_excess, coded_set, enhancement_excess
 from streamproc.evaluation.lfw_set import SHARD, LfwPairs, LfwSet, sampled
+from streamproc.evaluation.picture_methods import COMPONENT_SIZE, PrincipalComponents
 from streamproc.evaluation.pictures import bits_per_pixel, psnr
 from streamproc.evaluation.verification import Verification
+from streamproc.training.data import faces_prepared, load_faces
 from streamproc.training.loop import Progress
 from streamproc.types import CROP_SIZE, Image
 
@@ -33,7 +36,8 @@ class RatePoint:
 class LfwResult:
     """The figures. Bytes are counted from payloads; `coder_excess_bytes` is the longest base payload's or enhancement's
     lead over its ideal code length; `not_found` counts pictures cropped at LFW's mean place. `asked`: of a pair's
-    features the first is raw and the second decoded, as a photo is searched for."""
+    features the first is raw and the second decoded, as a photo is searched for. `components_psnr`: the pictures of
+    principal components in the base layers' mean bytes, None where no training faces are prepared."""
 
     images: int
     pairs: int
@@ -45,20 +49,24 @@ class LfwResult:
     base_bytes_max: int
     base_bpp: float
     base_psnr: float
+    components_psnr: float | None
     pictures: int
     rates: tuple[RatePoint, ...]
     coder_excess_bytes: float
     codec_id: str
 
 
-def evaluate(images: LfwSet, pairs: LfwPairs, codec: FaceCodec, progress: Progress) -> LfwResult:
-    """The figures on `pairs`, whose images are the first of `images`."""
+def evaluate(images: LfwSet, pairs: LfwPairs, codec: FaceCodec, faces: Path, progress: Progress) -> LfwResult:
+    """The figures on `pairs`, whose images are the first of `images`; `faces` is the folder of prepared training faces,
+    of which principal components are taken where there are any."""
     count = len(pairs.names)
     coded = coded_set(images, codec, count, progress)
     base_psnr, missed = _base_pictures(images, coded, codec, progress)
     crops = images.crops(sampled(pairs.names, PICTURES))
     rates, excess = _rates(codec, crops, progress)
     lengths = np.array([len(base) for base in coded.bases])
+    components = _components(images.crops(range(count)), faces, 8 * float(lengths.mean()))
+    progress("principal components", 1, 1)
     decoded = codec.features(coded.bases)
     return LfwResult(
         images=count,
@@ -71,6 +79,7 @@ def evaluate(images: LfwSet, pairs: LfwPairs, codec: FaceCodec, progress: Progre
         base_bytes_max=int(lengths.max()),
         base_bpp=float(lengths.mean() * 8 / CROP_SIZE**2),
         base_psnr=base_psnr,
+        components_psnr=components,
         pictures=len(crops),
         rates=rates,
         coder_excess_bytes=max(excess, base_excess(codec, coded.bases)),
@@ -89,6 +98,15 @@ def _base_pictures(images: LfwSet, coded: CodedSet, codec: FaceCodec, progress: 
         missed += int((~shard.found[: len(bases)]).sum())
         progress("base pictures", start + len(bases), count)
     return float(np.concatenate(decibels).mean()), missed
+
+
+def _components(crops: Image, faces: Path, bits: float) -> float | None:
+    """Mean PSNR of principal components of `faces`, coded in `bits` a picture."""
+    if not faces_prepared(faces):
+        return None
+    data = load_faces(faces)
+    shown = PrincipalComponents(data.crops[~data.held_out()], COMPONENT_SIZE, bits).code(crops).pictures
+    return float(psnr(crops, shown).mean())
 
 
 def _rates(codec: FaceCodec, crops: Image, progress: Progress) -> tuple[tuple[RatePoint, ...], float]:

@@ -19,6 +19,8 @@ from streamproc.codec.weights import load_weights
 from streamproc.evaluation.feature_coders import SymbolCoder, step_for
 from streamproc.types import CROP_SIZE, Array, Image
 
+COMPONENT_SIZE = 64
+"""The side, pixels, at which principal components are taken where only one is measured."""
 COMPONENTS = 0.5
 """Principal components for each bit, about the best number: in 330 bits 130 and 200 show held-out faces 0.05 dB worse
 than 160 (once by hand)."""
@@ -147,10 +149,7 @@ class PrincipalComponents:
 
         step = step_for(self._bits, lambda step: 8 * float(np.mean([len(one) for one in coded(step)])), 1e-2, 1e2)
         small = (_levels(moved, step) * step @ self._basis.T + self._mean).reshape(-1, self._size, self._size, 3)
-        sides = (CROP_SIZE, CROP_SIZE)
-        large = np.stack([cv2.resize(one, sides, interpolation=cv2.INTER_CUBIC) for one in small.astype(np.float32)])
-        pictures = np.clip(np.rint(large * 255), 0, 255).astype(np.uint8)
-        return _counted(pictures, coded(step))
+        return _counted(np.stack([_enlarged(one) for one in small]), coded(step))
 
     def _shrunk(self, crops: Image) -> Array:
         """(N, size * size * 3) float32 in 0..1."""
@@ -162,6 +161,13 @@ class PrincipalComponents:
     def _analyse(self, small: Array) -> npt.NDArray[np.float64]:
         moved: npt.NDArray[np.float64] = (small - self._mean).astype(np.float64) @ self._basis
         return moved
+
+
+def _enlarged(small: npt.NDArray[np.float64]) -> Image:
+    """A crop (256, 256, 3) uint8 of a small picture in 0..1."""
+    large = cv2.resize(small.astype(np.float32), (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
+    crop: Image = np.clip(np.rint(large * 255), 0, 255).astype(np.uint8)
+    return crop
 
 
 def _levels(moved: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.int32]:

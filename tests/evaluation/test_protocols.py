@@ -69,11 +69,18 @@ def test_only_what_is_asked_for_is_prepared(little: LittleLfw, tmp_path: Path, m
 
 def test_lfw(little: LittleLfw) -> None:
     images = LfwSet(little.data, little.work, "cpu")
-    result = lfw.evaluate(images, read_pairs(little.data), little.codec, silent)
+    result = lfw.evaluate(images, read_pairs(little.data), little.codec, little.work / "faces", silent)
     assert result.raw.accuracy > 0.9
     assert result.base_bytes_max <= 48
     assert len(result.rates) == len(little.codec.qualities)
     assert result.coder_excess_bytes < 1
+    assert result.components_psnr is not None
+    assert result.components_psnr > 15
+
+
+def test_lfw_goes_without_training_faces(little: LittleLfw, tmp_path: Path) -> None:
+    images = LfwSet(little.data, little.work, "cpu")
+    assert lfw.evaluate(images, read_pairs(little.data), little.codec, tmp_path, silent).components_psnr is None
 
 
 def accuracy(little: LittleLfw, out: Path, limit: int | None = None) -> rate_accuracy.RateAccuracyResult:
