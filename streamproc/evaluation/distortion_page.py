@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamproc.codec.ms_ssim import decibels
+from streamproc.evaluation.distortion_gains import MEASURES, Gain, shown
 from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, DeltaRow, DistortionRow, JudgeRow
 from streamproc.evaluation.page import Section, Table, number, percent, write_page
 from streamproc.evaluation.plots import Curve, plot
 
-MEASURES = ("psnr", "ms_ssim")
 AXES = {"psnr": "PSNR, dB", "ms_ssim": "MS-SSIM, dB"}
 QUOTED = (("JPEG", -10.25), ("JPEG 2000", -10.14), ("HEVC intra", -8.42), (ALONE, -4.57))
 """The paper's bit rate savings, per cent: of the conventional codecs over its base against themselves alone."""
@@ -18,6 +18,7 @@ def write_distortion_page(
     out: Path,
     rows: Sequence[DistortionRow],
     deltas: Sequence[DeltaRow],
+    gains: Sequence[Gain],
     judge: Sequence[JudgeRow],
     count: int,
     codec_id: str,
@@ -35,6 +36,7 @@ def write_distortion_page(
             _figures(out, rows, "conventional", True),
         ),
         _delta_section(deltas),
+        _gain_section(out, gains),
         _judge_section(judge),
     ]
     lead = f"{count} pictures of LFW, chosen by the hash of their names; codec {codec_id}."
@@ -63,16 +65,12 @@ def _figures(out: Path, rows: Sequence[DistortionRow], name: str, over_base: boo
     for measure in MEASURES:
         curves = []
         for method in dict.fromkeys(row.method for row in chosen):
-            points = sorted((row.bpp, _shown(row, measure)) for row in chosen if row.method == method)
+            points = sorted((row.bpp, shown(row, measure)) for row in chosen if row.method == method)
             x, y = zip(*points, strict=True)
             curves.append(Curve(method, x, y, method.endswith(OVER_BASE), method in (OURS, BASE)))
         path = plot(out / f"{name}-{measure}.png", curves, "bits a pixel", AXES[measure])
         figures.append((path, f"{AXES[measure]} against bits a pixel, headers counted"))
     return tuple(figures)
-
-
-def _shown(row: DistortionRow, measure: str) -> float:
-    return row.psnr if measure == "psnr" else decibels(row.ms_ssim)
 
 
 def _table(rows: Sequence[DistortionRow]) -> Table:
@@ -118,6 +116,40 @@ def _delta_section(deltas: Sequence[DeltaRow]) -> Section:
         "the start of data, HEVC's parameter sets. As our enhancement layer these codecs are archived without it.",
     )
     return Section("Bjontegaard deltas", text, (), (measured, quoted))
+
+
+def _gain_section(out: Path, gains: Sequence[Gain]) -> Section:
+    figures = []
+    for measure in MEASURES:
+        curves = [
+            Curve(gain.against, gain.curve.quality, gain.curve.per_cent, OVER_BASE in gain.against)
+            for gain in gains
+            if gain.measure == measure
+        ]
+        if curves:
+            path = plot(out / f"gain-{measure}.png", curves, AXES[measure], "rate beyond the other's, %", level=0)
+            figures.append((path, f"Rate at each {AXES[measure].partition(',')[0]}, headers counted"))
+    rows = [gain.row for gain in gains]
+    table = Table(
+        ("rate at equal quality", "by", "lowest both reach, dB", "there, %", "highest, dB", "there, %", "ends at, dB"),
+        tuple(
+            (
+                row.against,
+                AXES[row.measure].partition(",")[0],
+                number(row.lowest),
+                number(row.at_lowest, 1),
+                number(row.highest),
+                number(row.at_highest, 1),
+                "beyond" if row.ends is None else number(row.ends),
+            )
+            for row in rows
+        ),
+    )
+    text = (
+        "What the deltas are the mean of: rate at each quality that both reach. Below zero the first needs fewer bits; "
+        "its gain ends where the curve comes up to zero, or beyond the rates measured.",
+    )
+    return Section("Where the gain ends", text, tuple(figures), (table,))
 
 
 def _judge_section(judge: Sequence[JudgeRow]) -> Section:

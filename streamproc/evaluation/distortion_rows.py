@@ -33,6 +33,21 @@ class DeltaRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GainRow:
+    """Rate that the first of two methods takes beyond the other, per cent, at the lowest and at the highest quality
+    (dB) that both reach, by a measure ("psnr", "ms_ssim"), headers counted; and the quality at which its gain `ends`,
+    None where it lasts up to the highest."""
+
+    against: str
+    measure: str
+    lowest: float
+    at_lowest: float
+    highest: float
+    at_highest: float
+    ends: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeRow:
     """What SFace makes of pictures: bits a pixel, verification on the judged pairs, mean cosine to the original."""
 

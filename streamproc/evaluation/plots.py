@@ -48,8 +48,17 @@ class Tile:
     text: str
 
 
-def plot(path: Path, curves: Sequence[Curve], x: str, y: str, lowest: float | None = None, log: bool = False) -> Path:
-    """`path`: the curves over axes named `x` and `y`, from `lowest` on upwards, `log`: with a logarithmic x."""
+def plot(
+    path: Path,
+    curves: Sequence[Curve],
+    x: str,
+    y: str,
+    lowest: float | None = None,
+    log: bool = False,
+    level: float | None = None,
+) -> Path:
+    """`path`: the curves over axes named `x` and `y`, from `lowest` on upwards, `log`: with a logarithmic x, `level`:
+    with a line across at that y."""
     figure, axes = _figure(9.0, 5.5)
     colours = itertools.cycle(library("matplotlib").colormaps["tab10"].colors)
     ours = itertools.cycle((("black", "o"), ("dimgray", "s"), ("navy", "D")))
@@ -62,6 +71,8 @@ def plot(path: Path, curves: Sequence[Curve], x: str, y: str, lowest: float | No
     if log:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(library("matplotlib.ticker").ScalarFormatter())
+    if level is not None:
+        axes.axhline(level, color="black", linewidth=0.8)
     if lowest is not None:
         axes.set_ylim(bottom=lowest)
     axes.grid(alpha=0.3)

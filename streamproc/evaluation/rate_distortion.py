@@ -1,19 +1,28 @@
 """`evaluate rate-distortion`: the picture against its bits (the paper's Figs. 9 to 12), and who an independent judge
 takes the decoded faces for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 from streamproc.codec.bitstream import SHARES
 from streamproc.codec.face_codec import FaceCodec
-from streamproc.codec.ms_ssim import decibels, ms_ssim
+from streamproc.codec.ms_ssim import ms_ssim
 from streamproc.codec.picture_files import Hevc, Jpeg, Jpeg2000, PictureCoder
 from streamproc.codec.profiles import stated_codec
-from streamproc.evaluation.bjontegaard import RateCurve, rate_delta
+from streamproc.evaluation.distortion_gains import deltas_of, gains_of
 from streamproc.evaluation.distortion_page import write_distortion_page
-from streamproc.evaluation.distortion_rows import ALONE, BASE, OURS, OVER_BASE, DeltaRow, DistortionRow, JudgeRow
+from streamproc.evaluation.distortion_rows import (
+    ALONE,
+    BASE,
+    OURS,
+    OVER_BASE,
+    DeltaRow,
+    DistortionRow,
+    GainRow,
+    JudgeRow,
+)
 from streamproc.evaluation.judging import Hearing
 from streamproc.evaluation.kept_rows import KeptRows, write_csv
 from streamproc.evaluation.lfw_set import LfwPairs, LfwSet, sampled
@@ -49,6 +58,7 @@ class RateDistortionResult:
 
     rows: tuple[DistortionRow, ...]
     deltas: tuple[DeltaRow, ...]
+    gains: tuple[GainRow, ...]
     judge: tuple[JudgeRow, ...]
     images: int
     codec_id: str
@@ -87,15 +97,17 @@ class Distortion:
         ours = {"codec": self.codec.encoding_id}
         kept = KeptRows(self.out, key | {"pictures": self.count})
         rows = self._distortion(KeptRows(self.out / "ours", key | ours | {"pictures": self.count}), kept)
-        deltas = tuple(deltas_of(rows))
+        deltas, gains = tuple(deltas_of(rows)), tuple(gains_of(rows))
         judge = self._judge(KeptRows(self.out / "judge", key | ours | {"judged": len(self.pairs.same)}))
         missing = "" if self._alone else f"{ALONE}: run `train residual --alone` to compare with it"
-        page = write_distortion_page(self.out, rows, deltas, judge, self.count, self.codec.codec_id, missing)
+        page = write_distortion_page(self.out, rows, deltas, gains, judge, self.count, self.codec.codec_id, missing)
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
         write_csv(self.out / "deltas.csv", deltas, DeltaRow)
+        ends = tuple(gain.row for gain in gains)
+        write_csv(self.out / "gains.csv", ends, GainRow)
         write_csv(self.out / "judge.csv", judge, JudgeRow)
         count = len(self._places)
-        return RateDistortionResult(rows, deltas, judge, count, self.codec.codec_id, page, table, missing)
+        return RateDistortionResult(rows, deltas, ends, judge, count, self.codec.codec_id, page, table, missing)
 
     @cached_property
     def _alone(self) -> str:
@@ -170,27 +182,3 @@ class Distortion:
         for name, method in looks:
             rows.append(kept.row(name, JudgeRow, partial(hearing.row, name, method)))
         return tuple(rows)
-
-
-def deltas_of(rows: Sequence[DistortionRow]) -> Iterator[DeltaRow]:
-    """Our codec's rate against every method that has a curve; conventional codecs over our base picture are compared
-    with themselves alone, as the paper does (Figs. 10 to 12)."""
-    methods: dict[str, list[DistortionRow]] = {}
-    for row in rows:
-        methods.setdefault(row.method, []).append(row)
-    for name, points in methods.items():
-        if name == OURS or len(points) == 1:
-            continue
-        test, anchor = (OURS, name) if not name.endswith(OVER_BASE) else (name, name.removesuffix(OVER_BASE))
-        deltas = [
-            rate_delta(_curve(methods[anchor], measure, headers), _curve(methods[test], measure, headers))
-            for headers in (True, False)
-            for measure in ("psnr", "ms_ssim")
-        ]
-        yield DeltaRow(f"{test} against {anchor}", *deltas)
-
-
-def _curve(rows: Sequence[DistortionRow], measure: str, headers: bool) -> RateCurve:
-    rates = tuple(row.bpp - (0.0 if headers else row.header_bpp) for row in rows)
-    values = [getattr(row, measure) for row in rows]
-    return RateCurve(rates, tuple(decibels(value) if measure == "ms_ssim" else float(value) for value in values))

@@ -138,6 +138,10 @@ def test_rate_distortion(little: LittleLfw, tmp_path: Path, monkeypatch: pytest.
     assert against.psnr is not None
     assert against.psnr_without_headers is not None
     assert against.psnr < against.psnr_without_headers
+    assert {(row.against, row.measure) for row in result.gains} == {
+        (name, measure) for name in deltas for measure in ("psnr", "ms_ssim")
+    }
+    assert result.page.read_text().count("data:image/png;base64,") == 6
     judged = {row.pictures: row for row in result.judge}
     assert judged["originals"].cosine == pytest.approx(1, abs=1e-5)
     assert judged[f"{OURS}, rate point 4"].cosine > judged[f"{OURS}, rate point 0"].cosine > 0.6
