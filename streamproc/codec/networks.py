@@ -16,8 +16,8 @@ from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE
 
 
 class Gdn(nn.Module):
-    """Generalised divisive normalisation (Balle et al. 2016): x / sqrt(beta + gamma x^2) over the channels of
-    (N, C, H, W), or x times that root (`inverse`). To be filled from trained weights."""
+    """Generalised divisive normalisation (Balle et al. 2016) of vectors: x / sqrt(beta + gamma x^2) over the channels
+    of (N, C, 1, 1), or x times that root (`inverse`). To be filled from trained weights."""
 
     def __init__(self, channels: int, inverse: bool = False) -> None:
         super().__init__()
@@ -25,9 +25,10 @@ class Gdn(nn.Module):
         self.beta, self.gamma = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) of the same shape."""
-        norm = F.conv2d(x * x, self.gamma[:, :, None, None], self.beta)
-        return x * (norm.sqrt() if self.inverse else norm.rsqrt())
+        """(N, C, 1, 1) of the same shape."""
+        flat = x[:, :, 0, 0]
+        norm = F.linear(flat * flat, self.gamma, self.beta)
+        return (flat * (norm.sqrt() if self.inverse else norm.rsqrt()))[:, :, None, None]
 
 
 GdnFactory = Callable[[int, bool], nn.Module]
