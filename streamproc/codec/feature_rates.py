@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from streamproc.codec.bitstream import pack_base, unpack_bases
 from streamproc.codec.code_tables import CodeTables
-from streamproc.codec.networks import FeatureCoder, Gdn, GdnFactory
+from streamproc.codec.networks import FeatureCoder, GdnFactory, VectorGdn
 from streamproc.codec.profiles import shipped_folder
 from streamproc.codec.range_coder import ideal_bits
 from streamproc.codec.weights import ID_LENGTH, tensors_hash
@@ -99,7 +99,7 @@ class FeatureRates:
             coders = []
             for rate in range(count):
                 start = f"{net_prefix(rate)}."
-                net = rate_net(Gdn)
+                net = rate_net(VectorGdn)
                 net.load_state_dict(
                     {n.removeprefix(start): t.float() for n, t in tensors.items() if n.startswith(start)}
                 )

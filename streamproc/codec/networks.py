@@ -16,8 +16,8 @@ from streamproc.codec.shape import LATENT_LIMIT, PICTURE_SIDE
 
 
 class Gdn(nn.Module):
-    """Generalised divisive normalisation (Balle et al. 2016) of vectors: x / sqrt(beta + gamma x^2) over the channels
-    of (N, C, 1, 1), or x times that root (`inverse`). To be filled from trained weights."""
+    """Generalised divisive normalisation (Balle et al. 2016): x / sqrt(beta + gamma x^2) over the channels of
+    (N, C, H, W), or x times that root (`inverse`). To be filled from trained weights."""
 
     def __init__(self, channels: int, inverse: bool = False) -> None:
         super().__init__()
@@ -25,10 +25,19 @@ class Gdn(nn.Module):
         self.beta, self.gamma = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) of the same shape."""
+        norm = F.conv2d(x * x, self.gamma[:, :, None, None], self.beta)
+        return x * (norm.sqrt() if self.inverse else norm.rsqrt())
+
+
+class VectorGdn(Gdn):
+    """The same of vectors, (N, C, 1, 1): as a matrix product, for which OpenVINO takes a third of the time."""
+
+    def forward(self, x: Tensor) -> Tensor:
         """(N, C, 1, 1) of the same shape."""
-        flat = x[:, :, 0, 0]
-        norm = F.linear(flat * flat, self.gamma, self.beta)
-        return (flat * (norm.sqrt() if self.inverse else norm.rsqrt()))[:, :, None, None]
+        vectors = x.flatten(1)
+        norm = F.linear(vectors * vectors, self.gamma, self.beta)
+        return (vectors * (norm.sqrt() if self.inverse else norm.rsqrt()))[:, :, None, None]
 
 
 GdnFactory = Callable[[int, bool], nn.Module]
@@ -56,7 +65,7 @@ class _GdnStack(nn.Module):
 class FeatureCoder(nn.Module):
     """Feature <-> latent (Eqs. 2-3): FC-GDN-FC-GDN-FC beside a linear path, and its mirror with inverse GDN."""
 
-    def __init__(self, feature: int, latents: int, gdn: GdnFactory = Gdn, hidden: int = 256) -> None:
+    def __init__(self, feature: int, latents: int, gdn: GdnFactory = VectorGdn, hidden: int = 256) -> None:
         super().__init__()
         self.linear_in, self.linear_out = nn.Linear(feature, latents), nn.Linear(latents, feature)
         self.stack_in = _GdnStack(feature, hidden, latents, False, gdn)

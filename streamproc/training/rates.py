@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamproc.codec.feature_rates import FEATURE, LATENTS, net_prefix, rate_net, rates_path, tables_prefix
-from streamproc.codec.networks import Gdn
+from streamproc.codec.networks import VectorGdn
 from streamproc.codec.trellis import ROUNDING
 from streamproc.codec.trunk import trunk_path
 from streamproc.codec.weights import tensors_hash
@@ -43,7 +43,7 @@ def train(faces: Path, work: Path, plan: Plan, progress: Progress, device: str =
         stored = named(net_prefix(rate), net.coder, as_halves)
         tensors |= stored
         # Halved weights are what will code: the tables are counted with them.
-        coder = rate_net(Gdn)
+        coder = rate_net(VectorGdn)
         coder.load_state_dict({name.removeprefix(f"{net_prefix(rate)}."): t.float() for name, t in stored.items()})
         with torch.no_grad():
             tables = level_tables(net.expected(), coder.analyse(features), net.trellis, net.trellis.price)

@@ -4,7 +4,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -257,14 +256,3 @@ def test_other_layers_and_inputs_are_refused() -> None:
     for symbols in (bases(2), bases(1).astype(np.float32), bases(1)[:, :3]):
         with pytest.raises(CodecError):
             net(hypers(1, 4), symbols)  # type: ignore[arg-type]
-
-
-def test_fast_enough_for_one_core() -> None:
-    net = IntegerHyperDecoder.from_float(*layers(64, 96), SCALES)
-    hyper, base = hypers(1, 64), bases(1)
-    seconds = []
-    for _ in range(10):
-        begin = time.perf_counter()
-        net(hyper, base)
-        seconds.append(time.perf_counter() - begin)
-    assert min(seconds) < 0.020
