@@ -56,10 +56,10 @@ def test_help_has_an_example(command: str) -> None:
 
 
 def test_help_answers_at_once_and_lists_all() -> None:
-    begun = time.process_time_ns(), time.monotonic()
+    begun = time.monotonic()
     result = _run("--help")
     assert result.returncode == 0
-    assert time.monotonic() - begun[1] < 5  # a quarter of a second on an idle machine
+    assert time.monotonic() - begun < 5  # a quarter of a second on an idle machine
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│ ") and line[2] != " "]
     assert [name for name in listed if name != "--help"] == [*COMMANDS, "identity", "watch", "upgrade", "hold", "bench"]
 
