@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from storage.records import ArchiveRoom
 from storage.unfinished import sides
@@ -105,7 +106,15 @@ class SqliteFile:
 
         One that is still empty will give back the room of what is removed, when asked to (`shrink`).
         """
-        _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA journal_mode=WAL")
+        # Of several who switch the log on at once SQLite refuses all but one without waiting.
+        for attempt in Retrying(
+            retry=retry_if_exception(_busy),
+            stop=stop_after_delay(LOCK_SECONDS),
+            wait=wait_random(0.01, 0.1),
+            reraise=True,
+        ):
+            with attempt:
+                _outside_transactions(engine, "PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA journal_mode=WAL")
 
     def repack(self, engine: Engine) -> None:
         """Nothing; the file is written anew without its free room, which it can give back in steps from now on.
@@ -197,6 +206,10 @@ def _settle(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _outside_transactions(engine: Engine, *statements: str) -> None:
