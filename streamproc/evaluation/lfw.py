@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from streamproc.codec.face_codec import FaceCodec
+from streamproc.errors import SourceNotFound
 from streamproc.evaluation.coded_set import CodedSet, base_excess, coded_set, enhancement_excess
 from streamproc.evaluation.lfw_set import SHARD, LfwPairs, LfwSet, sampled
 from streamproc.evaluation.picture_methods import COMPONENT_SIZE, PrincipalComponents
 from streamproc.evaluation.pictures import bits_per_pixel, psnr
 from streamproc.evaluation.verification import Verification
-from streamproc.training.data import faces_prepared, load_faces
+from streamproc.training.data import load_faces
 from streamproc.training.loop import Progress
 from streamproc.types import CROP_SIZE, Image
 
@@ -65,7 +66,7 @@ def evaluate(images: LfwSet, pairs: LfwPairs, codec: FaceCodec, faces: Path, pro
     crops = images.crops(sampled(pairs.names, PICTURES))
     rates, excess = _rates(codec, crops, progress)
     lengths = np.array([len(base) for base in coded.bases])
-    components = _components(images.crops(range(count)), faces, 8 * float(lengths.mean()))
+    components = _components(images, count, faces, 8 * float(lengths.mean()))
     progress("principal components", 1, 1)
     decoded = codec.features(coded.bases)
     return LfwResult(
@@ -100,11 +101,13 @@ def _base_pictures(images: LfwSet, coded: CodedSet, codec: FaceCodec, progress: 
     return float(np.concatenate(decibels).mean()), missed
 
 
-def _components(crops: Image, faces: Path, bits: float) -> float | None:
-    """Mean PSNR of principal components of `faces`, coded in `bits` a picture."""
-    if not faces_prepared(faces):
+def _components(images: LfwSet, count: int, faces: Path, bits: float) -> float | None:
+    """Mean PSNR of principal components of `faces`, coded in `bits` a picture; None where none are prepared."""
+    try:
+        data = load_faces(faces)
+    except SourceNotFound:
         return None
-    data = load_faces(faces)
+    crops = images.crops(range(count))
     shown = PrincipalComponents(data.crops[~data.held_out()], COMPONENT_SIZE, bits).code(crops).pictures
     return float(psnr(crops, shown).mean())
 

@@ -103,11 +103,11 @@ class Distortion:
         page = write_distortion_page(self.out, rows, deltas, gains, judge, self.count, self.codec.codec_id, missing)
         table = write_csv(self.out / "rate-distortion.csv", rows, DistortionRow)
         write_csv(self.out / "deltas.csv", deltas, DeltaRow)
-        ends = tuple(gain.row for gain in gains)
-        write_csv(self.out / "gains.csv", ends, GainRow)
+        gain_rows = tuple(gain.row for gain in gains)
+        write_csv(self.out / "gains.csv", gain_rows, GainRow)
         write_csv(self.out / "judge.csv", judge, JudgeRow)
         count = len(self._places)
-        return RateDistortionResult(rows, deltas, ends, judge, count, self.codec.codec_id, page, table, missing)
+        return RateDistortionResult(rows, deltas, gain_rows, judge, count, self.codec.codec_id, page, table, missing)
 
     @cached_property
     def _alone(self) -> str:

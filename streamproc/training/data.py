@@ -105,11 +105,6 @@ def raw_features(trunk: FaceNet, crops: npt.NDArray[np.uint8], batch: int = 32) 
     return features
 
 
-def faces_prepared(out: Path) -> bool:
-    """Whether `prepare` wrote any shard in `out`."""
-    return any(out.glob("shard-*.npz"))
-
-
 def load_faces(out: Path, limit: int | None = None, crops: bool = True) -> TrainingFaces:
     """All shards that `prepare` wrote in `out`, or the first `limit` faces of them; without `crops`, which are nearly
     all of the size, that array is (N, 0, 0, 3)."""
